@@ -1,0 +1,1 @@
+"""Checkpoints: a checkpoint exists when its COMMIT file exists (law 2)."""

@@ -1,0 +1,142 @@
+"""The command line: words in, an exit code out. Each command imports what it needs when it is called, so that --help is quick."""
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.errors import OrchestratorError
+
+if TYPE_CHECKING:
+    from orchestrator.config.schema import Config
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Midtrain a language model on its own model spec."
+)
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Configuration, such as experiment=demo mixture.spec_share=0.1")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def main() -> None:
+    """Run the command line. An error that its user can fix is one message and its exit code; a bug is a traceback and 1."""
+    try:
+        code = app(standalone_mode=False)
+    except OrchestratorError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except typer.Abort:
+        code = 130
+    except Exception as error:
+        code = getattr(error, "exit_code", 1)
+        if hasattr(error, "format_message"):  # the command line itself was wrong
+            print(f"error: {error.format_message()} See midtrain --help.", file=sys.stderr)
+        else:
+            traceback.print_exc()
+            print("error: this is a bug in midtrain; please report it with the lines above.", file=sys.stderr)
+    sys.exit(code or 0)
+
+
+@app.command()
+def demo() -> None:
+    """Run the main job, small and real, on this machine: prepare, plan, train two ranks, evaluate, report."""
+    from orchestrator.commands.console import Console
+    from orchestrator.demo.demo import run_demo
+
+    run_demo(Console())
+
+
+@app.command()
+def prepare(overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Turn sources into token shards. Goes on where it stopped; says what it rejected and why."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.prepare import manifest_rows, prepare, show_manifests
+
+    console = Console()
+    manifests = prepare(_config(overrides), console)
+    if as_json:
+        _print_json(manifest_rows(manifests))
+    else:
+        show_manifests(manifests, console)
+
+
+@app.command()
+def plan(overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Show what would be trained when: exact tokens, sequences, epochs and updates of each source. Spends nothing."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.planning import plan_run, show_plan
+    from orchestrator.mixture.plan import summarise
+
+    config = _config(overrides)
+    summary = summarise(plan_run(config))
+    if as_json:
+        _print_json(summary)
+    else:
+        show_plan(summary, config, Console())
+
+
+@app.command()
+def train(overrides: Overrides = None) -> None:
+    """Start a run on this machine, or on the Ray cluster that RAY_ADDRESS names."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.training import train
+
+    console = Console()
+    run = train(_config(overrides), console)
+    console.say(f"done: {run.root}. See what it learned: midtrain report {run.root}")
+
+
+@app.command()
+def resume(run: Annotated[Path, typer.Argument(help="The run's directory.")]) -> None:
+    """Go on with a run from its newest checkpoint, every byte of which is verified first."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.training import resume
+    from orchestrator.runs.directory import RunDirectory
+
+    resume(RunDirectory(run.absolute()), Console())
+
+
+@app.command()
+def status(
+    run: Annotated[Path | None, typer.Argument(help="A run's directory; none: all below runs/.")] = None, as_json: AsJson = False
+) -> None:
+    """Tell how a run stands, how far it is, and why it stopped."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.status import find_runs, run_status, show_statuses
+    from orchestrator.runs.directory import RunDirectory
+
+    statuses = [run_status(found) for found in ([RunDirectory(run.absolute())] if run else find_runs(Path("runs")))]
+    if as_json:
+        _print_json(statuses[0] if run else statuses)
+    else:
+        show_statuses(statuses, Console())
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="The run's directory.")], as_json: AsJson = False) -> None:
+    """Write RUN/report.html: what was learned, what was forgotten, and what it cost."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.report import make_report, show_summary
+    from orchestrator.runs.directory import RunDirectory
+
+    directory = RunDirectory(run.absolute())
+    summary = make_report(directory)
+    if as_json:
+        _print_json(summary)
+    else:
+        show_summary(summary, directory, Console())
+
+
+def _config(overrides: list[str] | None) -> "Config":
+    from orchestrator.config.load import load_config
+
+    return load_config(overrides or [])
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))

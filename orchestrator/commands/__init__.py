@@ -1,0 +1,1 @@
+"""What each command does: compositions of the stages, nothing of their own."""

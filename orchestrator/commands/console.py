@@ -1,0 +1,108 @@
+"""What a person sees: tables, and progress with rate and time left. Not on a terminal, plain lines."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+_PLAIN_EVERY_SECONDS = 10.0
+
+
+class Console:
+    """Standard output for results, standard error for everything on the way."""
+
+    def __init__(self) -> None:
+        wide = None if sys.stdout.isatty() else 200  # a file or a pipe has no edge to wrap at
+        self._out = RichConsole(highlight=False, soft_wrap=True, width=wide)
+        self._err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        self._out.print(text, markup=False)
+
+    def note(self, text: str) -> None:
+        self._err.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        self._err.print(text, style="yellow", markup=False)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table; every column but the first is aligned to the right."""
+        table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self._out.print(table)
+
+    @contextmanager
+    def progress(self, what: str, total: float, unit: str, done: float = 0) -> Iterator[Callable[..., None]]:
+        """Show how far something is.
+
+        Args:
+            what: a verb in its -ing form.
+            total: how much there is.
+            unit: of the total.
+            done: how much there is already.
+
+        Yields:
+            A function to call with how much more is done and, if wanted, `note`, a text beside it.
+        """
+        if not self._err.is_terminal:
+            yield _PlainProgress(self, what, total, unit, done).advance
+            return
+        rate = _Rate(done)
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TextColumn("{task.fields[note]}"))
+        with Progress(*columns, console=self._err, transient=False) as bar:
+            task = bar.add_task(what, total=total, completed=int(done), figures=rate.figures(done, total, unit), note="")
+
+            def advance(amount: float, note: str = "") -> None:
+                completed = bar.tasks[0].completed + amount
+                bar.update(task, completed=completed, figures=rate.figures(completed, total, unit), note=note)
+
+            yield advance
+
+
+class _Rate:
+    """Rate and time left since it was made."""
+
+    def __init__(self, done: float) -> None:
+        self._began, self._done_before = time.monotonic(), done
+
+    def figures(self, done: float, total: float, unit: str) -> str:
+        seconds = time.monotonic() - self._began
+        rate = (done - self._done_before) / seconds if seconds > 0 else 0.0
+        left = f"{_duration((total - done) / rate)} left" if rate > 0 else "starting"
+        return f"{_amount(done)}/{_amount(total)} {unit}  {_amount(rate)} {unit}/s  {left}"
+
+
+class _PlainProgress:
+    """A line now and then, and one at the end."""
+
+    def __init__(self, console: Console, what: str, total: float, unit: str, done: float) -> None:
+        self._console, self._what, self._total, self._unit, self._done = console, what, total, unit, done
+        self._rate, self._last_line = _Rate(done), 0.0
+
+    def advance(self, amount: float, note: str = "") -> None:
+        self._done += amount
+        now = time.monotonic()
+        if now - self._last_line >= _PLAIN_EVERY_SECONDS or self._done >= self._total:
+            self._last_line = now
+            self._console.note(f"{self._what}: {self._rate.figures(self._done, self._total, self._unit)}  {note}".rstrip())
+
+
+def _amount(number: float) -> str:
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if number >= size:
+            return f"{number / (size if suffix != 'k' else 1e3):.1f}{suffix}"
+    return f"{number:.0f}" if number == int(number) or number >= 100 else f"{number:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

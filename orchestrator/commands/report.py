@@ -1,0 +1,76 @@
+"""`midtrain report`: from a run directory to its summary and its page."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from orchestrator.commands.console import Console
+from orchestrator.errors import InfrastructureError
+from orchestrator.mixture.plan import read_plan
+from orchestrator.report import wording
+from orchestrator.report.page import render_page
+from orchestrator.report.records import model_name, read_records
+from orchestrator.report.summary import changes_of, summarise_run
+from orchestrator.report.timeline import make_evaluations, make_timeline
+from orchestrator.runs.directory import RunDirectory
+
+
+def make_report(run: RunDirectory) -> dict[str, Any]:
+    """Write RUN/report.html.
+
+    Returns:
+        The run's summary.
+
+    Raises:
+        ConfigError: it is not a run, or it has trained nothing yet.
+        DataError, CheckpointError: its files contradict each other.
+        InfrastructureError: the page cannot be written.
+    """
+    records = read_records(run)
+    timeline = make_timeline(records.metrics, [source.name for source in records.plan.sources])
+    evaluations = make_evaluations(records.metrics, records.heldout)
+    summary = summarise_run(
+        model=model_name(records.config),
+        plan=records.plan,
+        timeline=timeline,
+        evaluations=evaluations,
+        stall_seconds=records.stall_seconds,
+    )
+    _write_whole(run.report, render_page(records, timeline=timeline, evaluations=evaluations, summary=summary))
+    return summary
+
+
+def show_summary(summary: dict[str, Any], run: RunDirectory, console: Console) -> None:
+    """The summary as sentences and a table, and where the page is."""
+    changes = changes_of(summary)
+    if unfinished := wording.progress(summary["steps"], read_plan(run.plan).steps):
+        console.warn(unfinished)
+    console.say(wording.headline(changes))
+    columns = ["source", "role", "before", "after", "change", "sequences"]
+    rows = [
+        [name, c.role, f"{c.before:.4f}", _with_error(c.after, c.stderr), wording.change_in_words(c, signed=True), f"{c.num_sequences:,}"]
+        for name, c in changes.items()
+    ]
+    if rows:
+        console.table("held-out loss, nats a token", columns, rows)
+    console.say(
+        f"{summary['tokens']:,} tokens in {summary['steps']:,} steps, {summary['tokens_per_second']:,.0f} tokens a second, "
+        f"{wording.percent(summary['data_wait_share'], 2)} of step time waiting for data, "
+        f"{wording.duration(summary['checkpoint_stall_seconds'])} stalled by checkpoints."
+    )
+    console.say(f"page: {run.report}")
+
+
+def _with_error(value: float, stderr: float | None) -> str:
+    return f"{value:.4f}" if stderr is None else f"{value:.4f} ± {stderr:.4f}"
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place, then put it there, so that a reader never sees half of it."""
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.rename(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InfrastructureError(f"cannot write {path}: {error}. Make room or give yourself the right to write there.") from error

@@ -1,0 +1,1 @@
+"""Every knob: one file a group in `conf/`, composed by Hydra, validated once, frozen ever after."""

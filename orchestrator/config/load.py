@@ -1,0 +1,133 @@
+"""From `conf/` and `key=value` overrides to a validated `Config`. The one door to Hydra and OmegaConf."""
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from orchestrator.config import schema
+from orchestrator.config.schema import Config
+from orchestrator.config.secrets import refuse_secrets
+from orchestrator.errors import ConfigError
+from orchestrator.resources import resource
+
+_GROUP_CLASSES = {"sources": schema.SourceConfig} | {field.name: field.type for field in fields(Config) if field.name != "sources"}
+
+
+def load_config(overrides: Sequence[str]) -> Config:
+    """Compose and validate.
+
+    Args:
+        overrides: such as `experiment=demo` or `mixture.spec_share=0.1`. A `conf/` folder in the current directory is searched as well as
+            the one that ships.
+
+    Returns:
+        The configuration, checked.
+
+    Raises:
+        ConfigError: an override is malformed, a key unknown, a value wrong.
+    """
+    refuse_secrets(overrides)
+    shipped, own = resource("conf"), Path.cwd() / "conf"
+    searched = [f"hydra.searchpath=[file://{own}]"] if own.is_dir() and own != shipped else []
+    folders = [folder for folder in (shipped, own) if folder.is_dir()]
+    prepared = [_as_override(override, folders) for override in overrides]
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(shipped)):
+            composed = compose("config", overrides=[*searched, *prepared])
+        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_hydra_message(error)) from None
+    return _validate(_with_absolute_paths(values))
+
+
+def read_config(path: Path) -> Config:
+    """Read a run's resolved `config.yaml`.
+
+    Raises:
+        ConfigError: the file is missing or was changed into something invalid.
+    """
+    try:
+        return _validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ConfigError(f"{path.parent} is not a run: it has no config.yaml. `midtrain train` makes one.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML any more: {error}. Restore it, or start a new run.") from None
+
+
+def dump_config(config: Config) -> str:
+    """The configuration as YAML that `read_config` takes."""
+    values = TypeAdapter(Config).dump_python(config, mode="json")
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _with_absolute_paths(values: Any) -> Any:
+    """Paths are meant from where the command was given; the run is then at home anywhere. What is malformed is left for validation."""
+    if isinstance(run := values.get("run"), dict):
+        run["dir"] = str(Path(run.get("dir") or f"runs/{run.get('name')}").absolute())
+    if isinstance(shards := values.get("shards"), dict) and isinstance(shards.get("dir"), str):
+        shards["dir"] = str(Path(shards["dir"]).absolute())
+    model = values.get("model")
+    if isinstance(model, dict) and isinstance(model.get("path"), str) and Path(model["path"]).is_dir():
+        model["path"] = str(Path(model["path"]).absolute())
+    for source in (values.get("sources") or {}).values():
+        for key in ("paths", "heldout_paths"):
+            if isinstance(source, dict) and isinstance(source.get(key), list):
+                source[key] = [str(Path(path).absolute()) if isinstance(path, str) else path for path in source[key]]
+    return values
+
+
+def _as_override(override: str, folders: Sequence[Path]) -> str:
+    """Choices of a group go to Hydra as they are; any other key may be new to it, and validation judges it instead."""
+    key, equals, _ = override.partition("=")
+    if not equals:
+        raise ConfigError(f"{override!r} is not an override. Write it as key=value, for example mixture.spec_share=0.1.")
+    is_group = any((folder / key).is_dir() for folder in folders)
+    return override if is_group or key.startswith(("+", "~")) else f"++{override}"
+
+
+def _hydra_message(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    missing = [line for line in lines if line.startswith("Missing mandatory value: ")]
+    if missing:
+        key = missing[0].removeprefix("Missing mandatory value: ")
+        return f"{key} has no value. Give one: {key}=…, or choose an experiment that does, for example experiment=demo."
+    return " ".join(lines)
+
+
+def _validate(values: Any) -> Config:
+    try:
+        return TypeAdapter(Config).validate_json(json.dumps(values))  # JSON: strict, yet an object may stand for a dataclass
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(detail) for detail in error.errors()[:5])) from None
+
+
+def _explain(detail: ErrorDetails) -> str:
+    location = [str(part) for part in detail["loc"]]
+    key = ".".join(location)
+    if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        close = difflib.get_close_matches(key, list(_known_keys(location)), n=1, cutoff=0.0)
+        return f"{key} is not a configuration key. The closest is {close[0]}." if close else f"{key} is not a configuration key."
+    if detail["type"] in ("missing", "missing_argument"):
+        return f"{key} has no value. Give one: {key}=…"
+    if detail["type"] == "value_error":
+        return f"{key}: {detail['ctx']['error']}" if key else str(detail["ctx"]["error"])
+    return f"{key}={detail['input']!r}: {detail['msg']}."
+
+
+def _known_keys(location: Sequence[str]) -> Iterator[str]:
+    """All keys that could have been meant; within `sources`, those of the source at hand."""
+    for group, cls in _GROUP_CLASSES.items():
+        prefix = f"sources.{location[1]}" if group == "sources" and len(location) > 1 else group
+        yield prefix
+        yield from (f"{prefix}.{field.name}" for field in fields(cls))  # type: ignore[arg-type]

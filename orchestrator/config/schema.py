@@ -1,0 +1,181 @@
+"""The configuration's groups as frozen, strict dataclasses. What one group alone can check, it checks here, once."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Paths = tuple[str, ...]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class RunConfig:
+    """Which run this is and where it lives."""
+
+    name: Name
+    dir: str | None  # the run directory; null: runs/<name>
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class ModelConfig:
+    """The base model, any Hugging Face causal language model."""
+
+    path: str  # a local directory or a hub name
+    initialise: Literal["pretrained", "scratch"]  # scratch: only its config and tokenizer are used
+    description: str  # what the report calls it; empty: its path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class SourceConfig:
+    """A named corpus."""
+
+    role: Literal["spec", "general"]
+    paths: Annotated[Paths, Field(min_length=1)]  # files, directories or globs
+    heldout_paths: Paths = ()  # documents that are never trained
+    heldout_share: Share = 0.0  # share of the documents of `paths` kept back when there are no heldout_paths
+    text_field: str = "text"  # of JSONL and Parquet
+    weight: NotNegative = 1.0  # among the sources of its side of mixture.spec_share
+
+    def __post_init__(self) -> None:
+        if self.heldout_paths and self.heldout_share:
+            raise ValueError(f"heldout_paths and heldout_share={self.heldout_share:g} exclude each other. Set one of them.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class ShardsConfig:
+    """Token shards on disk."""
+
+    dir: str  # where prepared sources live, one directory each
+    document_separator: str | None  # the token after every document; null: the tokenizer's end of text
+    shard_bytes: Count  # input bytes that go into one shard; a file is never split over two
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class MixtureConfig:
+    """How much of what is trained."""
+
+    total_tokens: Count  # the budget; cut to whole steps
+    spec_share: Share | None  # the one dial: the spec sources' share of trained tokens
+    ratios: dict[str, Share]  # instead of the dial: every source's share; they sum to 1
+    max_epochs: dict[str, Positive]  # source name -> most passes over its unique tokens; a source not named: 1
+    seed: CountOrNone
+
+    def __post_init__(self) -> None:
+        if (self.spec_share is None) == (not self.ratios):
+            raise ValueError(
+                f"exactly one of spec_share and ratios is needed, got spec_share={self.spec_share} and ratios={dict(self.ratios)}. "
+                f"Set the other to null (spec_share) or {{}} (ratios)."
+            )
+        total = math.fsum(self.ratios.values())
+        if self.ratios and not math.isclose(total, 1.0, abs_tol=1e-9):
+            raise ValueError(
+                f"ratios must sum to 1, got {total:.6g} from {dict(self.ratios)}. "
+                f"Divide each by {total:.6g}, or set mixture.spec_share and give the rest as weights."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class FeedConfig:
+    """The data-mixing workers."""
+
+    workers: Count  # Ray actors that build blocks
+    block_bytes: Count  # token bytes of a block of steps, for one rank
+    prefetch_blocks: Count  # blocks that a rank asks for ahead
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class TrainingConfig:
+    """The optimisation."""
+
+    sequence_length: Annotated[int, Field(ge=8)]  # tokens
+    sequences_per_step: Count  # of one update, over all ranks: the global batch
+    micro_batch: Count  # sequences of one forward pass of a rank; gradient accumulation follows
+    precision: Literal["fp32", "bf16"]
+    zero_stage: Annotated[int, Field(ge=0, le=3)]
+    activation_checkpointing: bool
+    learning_rate: Positive  # at its peak
+    schedule: Literal["constant", "linear", "cosine"]  # after the warm-up
+    warmup_steps: CountOrNone
+    final_learning_rate_share: Share  # of learning_rate, at the last step
+    weight_decay: NotNegative
+    adam_beta1: Share
+    adam_beta2: Share
+    gradient_clip: Positive  # global norm
+    seed: CountOrNone
+    log_every_steps: Count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class CheckpointsConfig:
+    """When the run is saved; it always is after its last step."""
+
+    every_steps: Count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class EvaluationConfig:
+    """Held-out loss by source; it is always measured before the first step and after the last."""
+
+    every_steps: Count
+    max_sequences: Count  # of each source, evenly spread over its held-out documents
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class TrackingConfig:
+    """Weights & Biases, a mirror of the run directory. Its key comes from the environment only."""
+
+    wandb: Literal["off", "offline", "online"]
+    project: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class SchedulingConfig:
+    """The processes."""
+
+    world_size: Count  # ranks
+    gpus_per_rank: CountOrNone  # 0: CPU with gloo
+    threads_per_rank: Count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class Config:
+    """A whole run, resolved. What several groups decide together is checked here."""
+
+    run: RunConfig
+    model: ModelConfig
+    sources: Annotated[dict[Name, SourceConfig], Field(min_length=1)]
+    shards: ShardsConfig
+    mixture: MixtureConfig
+    feed: FeedConfig
+    training: TrainingConfig
+    checkpoints: CheckpointsConfig
+    evaluation: EvaluationConfig
+    tracking: TrackingConfig
+    scheduling: SchedulingConfig
+
+    def __post_init__(self) -> None:
+        for key, names in (("mixture.ratios", self.mixture.ratios), ("mixture.max_epochs", self.mixture.max_epochs)):
+            if unknown := sorted(set(names) - set(self.sources)):
+                raise ValueError(f"{key} names {unknown[0]!r}, which is not a source. Sources: {', '.join(self.sources)}.")
+        if self.mixture.ratios and (missing := sorted(set(self.sources) - set(self.mixture.ratios))):
+            raise ValueError(f"mixture.ratios has no ratio for source {missing[0]!r}. Give one; 0 leaves it out.")
+        self._check_batch()
+
+    def _check_batch(self) -> None:
+        micro, world = self.training.micro_batch, self.scheduling.world_size
+        if self.training.sequences_per_step % (micro * world):
+            unit = micro * world
+            near = max(1, round(self.training.sequences_per_step / unit)) * unit
+            raise ValueError(
+                f"training.sequences_per_step={self.training.sequences_per_step} is not a multiple of training.micro_batch={micro} x "
+                f"scheduling.world_size={world}. Set it to {near}, or change the other two."
+            )

@@ -1,0 +1,30 @@
+"""Secrets come from the environment and go nowhere: what looks like one in the configuration is refused before it is written or shown."""
+
+import re
+from collections.abc import Sequence
+
+from orchestrator.errors import ConfigError
+
+_SECRET_KEY = re.compile(r"(?:^|[._])(?:api_?key|secret|password|passwd|credentials?|(?:access|auth|hf|api)_?token|token)$", re.IGNORECASE)
+_LOGIN_IN_URL = re.compile(r"://[^/\s@]+:[^/\s@]+@")
+
+
+def refuse_secrets(overrides: Sequence[str]) -> None:
+    """Refuse overrides that carry a secret. The message never repeats the value.
+
+    Args:
+        overrides: `key=value` words.
+
+    Raises:
+        ConfigError: a key is named like a secret, or a value is a URL with a login in it.
+    """
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if _SECRET_KEY.search(key):
+            raise ConfigError(
+                f"{key} looks like a secret, and the configuration is written to the run. Put it in the environment, as WANDB_API_KEY."
+            )
+        if _LOGIN_IN_URL.search(value):
+            raise ConfigError(
+                f"{key} is a URL with a login in it, and the configuration is written to the run. Put that into the environment."
+            )

@@ -1,0 +1,1 @@
+"""Files in, documents with stable ids out."""

@@ -1,0 +1,138 @@
+"""Documents out of files. What cannot be read is told with its file, line and reason, never skipped in silence."""
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import xxhash
+import zstandard
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text with its id (a hash of its content) and its origin (file, and line or row)."""
+
+    id: str
+    origin: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Something in a file that is not a document, and why."""
+
+    origin: str
+    reason: str
+
+
+def document_id(text: str) -> str:
+    """The id of a text: xxh3-128 of its UTF-8 bytes, 32 hexadecimal digits."""
+    return xxhash.xxh3_128_hexdigest(text.encode("utf-8"))
+
+
+def is_heldout(identifier: str, share: float) -> bool:
+    """Whether a document is kept back: a property of its content alone, so that copies go the same way."""
+    return xxhash.xxh3_64_intdigest(f"heldout/{identifier}".encode()) < share * 2.0**64
+
+
+def read_documents(path: Path, text_field: str) -> Iterator[Document | Reject]:
+    """The documents of a file, in its order.
+
+    Args:
+        path: a .txt or .md file (one document; YAML front matter is taken off), or .jsonl, .jsonl.gz, .jsonl.zst or .parquet.
+        text_field: where JSONL and Parquet keep the text.
+
+    Yields:
+        A document, or what stands in the place of one.
+    """
+    if path.name.endswith((".txt", ".md")):
+        yield _from_text(path)
+    elif path.name.endswith(".parquet"):
+        yield from _from_parquet(path, text_field)
+    else:
+        yield from _from_jsonl(path, text_field)
+
+
+def _document(origin: str, text: Any) -> Document | Reject:
+    if not isinstance(text, str):
+        return Reject(origin, f"the text is a {type(text).__name__}, not a string")
+    if not text.strip():
+        return Reject(origin, "the text is empty")
+    try:
+        return Document(document_id(text), origin, text)
+    except UnicodeEncodeError:
+        return Reject(origin, "the text holds a lone surrogate, which is not Unicode text")
+
+
+def _from_text(path: Path) -> Document | Reject:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        return Reject(str(path), f"not UTF-8: {error.reason} at byte {error.start}")
+    return _document(str(path), _without_front_matter(text))
+
+
+def _without_front_matter(text: str) -> str:
+    """The text after a leading block between two lines of three dashes."""
+    if not text.startswith("---\n"):
+        return text
+    _, closing, body = text[4:].partition("\n---\n")
+    return body.lstrip("\n") if closing else text
+
+
+def _from_jsonl(path: Path, text_field: str) -> Iterator[Document | Reject]:
+    number = 0
+    try:
+        with _lines_of(path) as lines:
+            for number, line in enumerate(lines, 1):
+                yield _from_json_line(f"{path}:{number}", line, text_field)
+    except (OSError, EOFError, zstandard.ZstdError) as error:
+        yield Reject(f"{path}:{number + 1}", f"the compressed file ends or breaks here: {error}")
+
+
+def _from_json_line(origin: str, line: bytes, text_field: str) -> Document | Reject:
+    try:
+        record = json.loads(line)
+    except UnicodeDecodeError as error:
+        return Reject(origin, f"not UTF-8: {error.reason} at byte {error.start} of the line")
+    except (json.JSONDecodeError, RecursionError) as error:
+        return Reject(origin, f"not JSON: {error}")
+    if not isinstance(record, dict) or text_field not in record:
+        return Reject(origin, f"no field {text_field!r}")
+    return _document(origin, record[text_field])
+
+
+@contextmanager
+def _lines_of(path: Path) -> Iterator[IO[bytes]]:
+    if path.name.endswith(".gz"):
+        with gzip.open(path) as unzipped:
+            yield io.BufferedReader(unzipped)
+    elif path.name.endswith(".zst"):
+        with zstandard.open(path, "rb") as file:
+            yield io.BufferedReader(file)
+    else:
+        with path.open("rb") as file:
+            yield file
+
+
+def _from_parquet(path: Path, text_field: str) -> Iterator[Document | Reject]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            if text_field not in file.schema_arrow.names:
+                yield Reject(str(path), f"no column {text_field!r}; columns: {', '.join(file.schema_arrow.names)}")
+                return
+            row = 0
+            for batch in file.iter_batches(batch_size=1024, columns=[text_field]):
+                for text in batch.column(0).to_pylist():
+                    yield _document(f"{path}:{row}", text)
+                    row += 1
+    except (OSError, pyarrow.ArrowException) as error:
+        yield Reject(str(path), f"not readable as Parquet: {error}")

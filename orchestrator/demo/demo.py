@@ -1,0 +1,83 @@
+"""`midtrain demo`: what a user would do by hand with the commands, one after the other."""
+
+import shutil
+import time
+from pathlib import Path
+
+from orchestrator.commands.console import Console
+from orchestrator.commands.planning import plan_run, show_plan
+from orchestrator.commands.prepare import prepare, show_manifests
+from orchestrator.commands.report import make_report, show_summary
+from orchestrator.commands.status import run_status
+from orchestrator.commands.training import resume, train
+from orchestrator.config.load import load_config
+from orchestrator.demo.base_model import convert, packaged_gguf
+from orchestrator.demo.general_text import write_general_text
+from orchestrator.demo.speed import Speed, measure_speed
+from orchestrator.mixture.plan import summarise
+from orchestrator.resources import resource
+from orchestrator.runs.directory import RunDirectory
+
+_HOME = Path("data/demo")
+_UPDATES = 100
+_TRAINING_SECONDS = 300
+_FLOPS_PER_TOKEN = 6 * 134.5e6  # 6 per parameter and token (Kaplan et al., "Scaling Laws for Neural Language Models", 2020)
+
+
+def run_demo(console: Console) -> None:
+    """Run the main job on this machine, and end with where the report is and what it says.
+
+    A demo that was interrupted is resumed. A finished one moves aside to runs/demo.previous, and the job is done anew.
+    """
+    began = time.monotonic()
+    console.note("base model and general text: gathering what is not there yet")
+    convert(packaged_gguf(), _HOME / "base_model")
+    write_general_text(_HOME / "general")
+    shutil.copytree(resource("examples") / "spec", _HOME / "spec", dirs_exist_ok=True)
+    run = RunDirectory(Path("runs/demo").absolute())
+    state = run_status(run)["state"] if run.plan.exists() else "absent"
+    if state in ("stopped", "lost"):
+        resume(run, console)
+    else:
+        if state == "finished":
+            _move_aside(run, console)
+        _run_anew(console)
+    show_summary(make_report(run), run, console)
+    console.say(f"the demo took {(time.monotonic() - began) / 60:.1f} minutes")
+
+
+def _run_anew(console: Console) -> None:
+    speed = measure_speed()
+    config = load_config(["experiment=demo", *fit_to_machine(speed)])
+    console.note(
+        f"this machine is faster in {speed.precision}; the budget of {config.mixture.total_tokens:,} tokens should take about 5 minutes"
+    )
+    show_manifests(prepare(config, console), console)
+    show_plan(summarise(plan_run(config)), config, console)
+    train(config, console)
+
+
+def fit_to_machine(speed: Speed) -> list[str]:
+    """Overrides that make the demo's training take minutes: the number of updates is fixed, the batch follows the machine.
+
+    Args:
+        speed: of the machine.
+    """
+    sequence_length = load_config(["experiment=demo"]).training.sequence_length
+    tokens = speed.flops_per_second * _TRAINING_SECONDS / _FLOPS_PER_TOKEN
+    micro_batch = max(1, round(tokens / (_UPDATES * sequence_length * 2)))
+    return [
+        f"training.precision={speed.precision}",
+        f"training.micro_batch={micro_batch}",
+        f"training.sequences_per_step={2 * micro_batch}",
+        f"mixture.total_tokens={_UPDATES * 2 * micro_batch * sequence_length}",
+        f"checkpoints.every_steps={_UPDATES // 2}",
+        f"evaluation.every_steps={_UPDATES // 2}",
+    ]
+
+
+def _move_aside(run: RunDirectory, console: Console) -> None:
+    previous = run.root.with_name(run.root.name + ".previous")
+    shutil.rmtree(previous, ignore_errors=True)
+    run.root.rename(previous)
+    console.note(f"the finished demo run is now {previous}")

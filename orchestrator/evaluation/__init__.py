@@ -1,0 +1,1 @@
+"""What the model learned and what it forgot: held-out loss by source."""

@@ -1,0 +1,1 @@
+"""From a plan and shards to the batches of each rank."""

@@ -1,0 +1,65 @@
+"""A rank's batches, step by step, with the blocks ahead already asked for."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+
+from orchestrator.feed.worker import FeedWorker
+from orchestrator.shards.reader import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a rank trains at one step.
+
+    Attributes:
+        step: counted from 0.
+        tokens: (sequences_per_rank, sequence_length + 1) token ids, read-only.
+        sources: (sequences_per_rank,) source indices.
+        wait_seconds: how long the rank waited for it.
+    """
+
+    step: int
+    tokens: Tokens
+    sources: NDArray[np.int64]
+    wait_seconds: float
+
+
+def load_batches(
+    workers: Sequence[FeedWorker], steps: range, *, steps_per_block: int, prefetch_blocks: int, rank_of: tuple[int, int]
+) -> Iterator[Batch]:
+    """The batches of a span of steps, in order.
+
+    Args:
+        workers: the data-mixing workers; block by block they take turns, each rank beginning with another.
+        steps: consecutive steps, counted from 0. Any start costs the same.
+        steps_per_block: steps in a block.
+        prefetch_blocks: blocks asked for ahead of the one in use.
+        rank_of: (rank, world size).
+
+    Yields:
+        A batch a step.
+    """
+    rank, world_size = rank_of
+    starts = iter(range(steps.start, steps.stop, steps_per_block))
+    asked: deque[ray.ObjectRef] = deque()
+
+    def ask() -> None:
+        if (start := next(starts, None)) is not None:
+            worker = workers[(start // steps_per_block + rank) % len(workers)]
+            asked.append(worker.block.remote(start, min(steps_per_block, steps.stop - start), rank, world_size))
+
+    for _ in range(prefetch_blocks + 1):
+        ask()
+    while asked:
+        began = time.perf_counter()
+        block = ray.get(asked.popleft())
+        waited = time.perf_counter() - began
+        ask()
+        for offset, (tokens, sources) in enumerate(zip(block.tokens, block.sources, strict=True)):
+            yield Batch(block.first_step + offset, tokens, sources, waited if offset == 0 else 0.0)

@@ -1,0 +1,36 @@
+"""A data-mixing worker: a Ray actor that builds blocks. It holds open files and nothing else, so that any worker can build any block."""
+
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from orchestrator.feed.block import Block, build_block
+from orchestrator.mixture.plan import Plan, read_plan
+from orchestrator.shards.manifest import read_manifest
+from orchestrator.shards.reader import ShardReader
+
+FeedWorker = Any  # a handle to the actor below
+
+
+class _Worker:
+    def __init__(self, plan_file: str, shards_dir: str) -> None:
+        self._plan: Plan = read_plan(Path(plan_file))
+        directories = [Path(shards_dir) / source.name for source in self._plan.sources]
+        self._readers = [ShardReader(d, read_manifest(d, d.name), "train") for d in directories]
+
+    def block(self, first_step: int, num_steps: int, rank: int, world_size: int) -> Block:
+        steps = range(first_step, first_step + num_steps)
+        return build_block(self._plan, self._readers, steps=steps, rank=rank, world_size=world_size)
+
+
+def start_workers(plan_file: Path, shards_dir: Path, num_workers: int) -> list[FeedWorker]:
+    """Start data-mixing workers on the connected cluster. One that dies is started anew, and its blocks are built again.
+
+    Args:
+        plan_file: the run's plan.json.
+        shards_dir: where the prepared sources are.
+        num_workers: how many.
+    """
+    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Worker)
+    return [actor.remote(str(plan_file), str(shards_dir)) for _ in range(num_workers)]

@@ -1,0 +1,63 @@
+"""A keyed pseudo-random permutation of a source's sequences, one for each epoch, with no table.
+
+A generalised Feistel network on a grid of a x b cells, the smallest near-square grid that holds the sequences (Black and Rogaway,
+"Ciphers with Arbitrary Finite Domains", CT-RSA 2002): a position is a (row, column) pair, each round adds a keyed hash of one to the
+other, and a result that falls outside the source is sent through again (cycle walking). Few are: the grid exceeds the source by less
+than one row.
+"""
+
+import math
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Keys = NDArray[np.uint64]
+ROUNDS = 8
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def shuffle_key(seed: int, source_name: str) -> int:
+    """A source's shuffling key: of the seed and the source's name, so that adding a source changes no other's order."""
+    return xxhash.xxh3_64_intdigest(f"{seed}/{source_name}".encode())
+
+
+def shuffled(draws: Ints, *, size: int, key: int) -> tuple[Ints, Ints]:
+    """Where in its source each draw comes from.
+
+    Args:
+        draws: (n,) how-manieth draws of the source, from 0 and past its size into later epochs.
+        size: sequences in one epoch of the source, at least 1.
+        key: the source's `shuffle_key`.
+
+    Returns:
+        (n,) epochs from 0, and (n,) positions within the epoch; over one epoch the positions are a permutation of 0 … size-1.
+    """
+    epochs, indices = np.divmod(np.asarray(draws, dtype=np.int64), size)
+    keys = _mix(epochs.astype(np.uint64) * _GOLDEN + np.uint64(key))
+    columns = math.isqrt(size - 1) + 1
+    rows = -(-size // columns)
+    positions = _feistel(indices, keys, rows, columns)
+    outside = np.flatnonzero(positions >= size)
+    while len(outside):
+        positions[outside] = _feistel(positions[outside], keys[outside], rows, columns)
+        outside = outside[positions[outside] >= size]
+    return epochs, positions
+
+
+def _feistel(cells: Ints, keys: Keys, rows: int, columns: int) -> Ints:
+    row, column = np.divmod(cells, columns)
+    for number in range(ROUNDS):
+        moving, still, width = (row, column, rows) if number % 2 == 0 else (column, row, columns)
+        shift = _mix(keys + (np.uint64(number + 1) << np.uint64(56)) + still.astype(np.uint64) * _GOLDEN) >> np.uint64(1)
+        moving = (moving + shift.astype(np.int64) % width) % width
+        row, column = (moving, still) if number % 2 == 0 else (still, moving)
+    return row * columns + column
+
+
+def _mix(values: Keys) -> Keys:
+    """The finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): every input bit reaches every output bit."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

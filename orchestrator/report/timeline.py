@@ -1,0 +1,112 @@
+"""Metrics in columns, and the held-out evaluations between them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.errors import DataError
+from orchestrator.mixture.plan import Plan
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Timeline:
+    """The n trained lines of metrics.jsonl over s sources.
+
+    Attributes:
+        steps: (n,) the last step of each interval, counted from 1.
+        tokens: (n, s) trained tokens since the run began.
+        losses: (n, s) mean loss of the interval in nats a token; NaN where it trained none of the source.
+        learning_rate, gradient_norm: (n,) of the interval's last step.
+        step_seconds, wait_seconds: (n,) means over the interval's steps.
+    """
+
+    steps: Ints
+    tokens: Ints
+    losses: Floats
+    learning_rate: Floats
+    gradient_norm: Floats
+    step_seconds: Floats
+    wait_seconds: Floats
+
+    @property
+    def interval_steps(self) -> Ints:
+        """(n,) how many steps each line tells of."""
+        return np.diff(self.steps, prepend=0)
+
+    @property
+    def interval_tokens(self) -> Ints:
+        """(n, s) tokens that each interval trained."""
+        return np.diff(self.tokens, axis=0, prepend=0)
+
+
+def make_timeline(lines: Iterable[Line], names: Sequence[str]) -> Timeline:
+    """Put metrics into columns.
+
+    Args:
+        lines: of metrics.jsonl; those before the first step are left out.
+        names: of the sources, in the plan's order.
+    """
+    trained = [line for line in lines if line["step"] > 0]
+
+    def column(key: str) -> Floats:
+        return np.array([line[key] for line in trained], dtype=np.float64)
+
+    return Timeline(
+        steps=np.array([line["step"] for line in trained], dtype=np.int64),
+        tokens=np.array([[line[f"tokens/{name}"] for name in names] for line in trained], dtype=np.int64),
+        losses=np.array([[line.get(f"loss/{name}", np.nan) for name in names] for line in trained], dtype=np.float64),
+        learning_rate=column("lr"),
+        gradient_norm=column("grad_norm"),
+        step_seconds=column("step_seconds"),
+        wait_seconds=column("data_wait_seconds"),
+    )
+
+
+def deviations(timeline: Timeline, plan: Plan) -> Floats:
+    """How far each source was from its planned share, (n, s) in sequences: what was trained less share x all sequences so far."""
+    shares = np.array([source.sequences / plan.num_sequences for source in plan.sources])
+    planned = np.multiply.outer(timeline.steps * plan.sequences_per_step, shares)
+    return np.asarray(timeline.tokens / plan.sequence_length - planned)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """One measurement of the held-out loss: of each source, (num_sequences,) mean losses in nats a token."""
+
+    step: int
+    losses: Mapping[str, Floats]
+
+
+def make_evaluations(metrics: Iterable[Line], heldout: Iterable[Line]) -> list[Evaluation]:
+    """The evaluations of a run, in order.
+
+    One counts when its line in metrics.jsonl, which is written last, is there. Sources without held-out text are left out.
+
+    Raises:
+        DataError: a source was measured on another number of sequences than before the first step.
+    """
+    losses: dict[int, dict[str, Floats]] = {line["step"]: {} for line in metrics if any(key.startswith("heldout/") for key in line)}
+    for line in heldout:
+        if line["step"] in losses and line["losses"]:
+            losses[line["step"]][line["source"]] = np.array(line["losses"], dtype=np.float64)
+    evaluations = [Evaluation(step, by_source) for step, by_source in sorted(losses.items())]
+    for evaluation in evaluations:
+        _check_same_sequences(evaluations[0], evaluation)
+    return evaluations
+
+
+def _check_same_sequences(first: Evaluation, later: Evaluation) -> None:
+    for source, losses in later.losses.items():
+        if len(losses) != len(first.losses[source]):
+            raise DataError(
+                f"heldout.jsonl: source {source!r} was measured on {len(first.losses[source])} sequences at step {first.step} and on "
+                f"{len(losses)} at step {later.step}, which cannot be compared. evaluation.max_sequences was changed in between: set it "
+                f"back and resume from a checkpoint before step {later.step}."
+            )

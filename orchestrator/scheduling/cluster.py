@@ -1,0 +1,66 @@
+"""A Ray cluster to run on: the one that RAY_ADDRESS names, or one of our own on this machine, gone without a trace afterwards."""
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Read when ray is imported: no report of usage to its makers, no warning that only its makers can act on, and ranks that do not stand back
+# (Ray's default niceness is 15) behind whatever else the node runs.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+
+from orchestrator.errors import InfrastructureError
+
+_OBJECT_STORE_BYTES = 256 << 20
+
+
+@contextmanager
+def ray_cluster(num_cpus: int, num_gpus: int = 0) -> Iterator[None]:
+    """Connect to Ray for as long as the context lasts.
+
+    Args:
+        num_cpus: logical CPUs that a cluster of our own must offer.
+        num_gpus: GPUs likewise.
+
+    Raises:
+        InfrastructureError: there is no cluster and none can be started.
+    """
+    address = os.environ.get("RAY_ADDRESS", "local")
+    folder = tempfile.mkdtemp(prefix="midtrain-")  # short: Ray's sockets live below it, and their paths may have 107 characters
+    _keep_others_out()
+    own = {
+        "num_cpus": max(num_cpus, os.cpu_count() or 1),
+        "num_gpus": num_gpus,
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "include_dashboard": False,
+        "_temp_dir": folder,
+    }
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == "local" else {}))
+        yield
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if ray.is_initialized():
+            raise
+        raise InfrastructureError(f"no Ray cluster at RAY_ADDRESS={address}: {error}. Unset RAY_ADDRESS to start one here.") from error
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pool_size() -> int:
+    """How many tasks of one CPU the connected cluster runs side by side."""
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def _keep_others_out() -> None:
+    """A token for a cluster of our own, known to this process and its children, so that nobody else on the machine can run code in it."""
+    if not Path("~/.ray/auth_token").expanduser().exists():
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -1,0 +1,213 @@
+"""What one rank does in an attempt: build the engine, load, then step, log, evaluate and save, each when it is due."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import train as ray_train
+from torch import distributed
+
+from orchestrator.checkpoints.commit import save_checkpoint
+from orchestrator.config.load import read_config
+from orchestrator.config.schema import Config
+from orchestrator.errors import NumericsError
+from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
+from orchestrator.feed.loader import Batch, load_batches
+from orchestrator.feed.slices import steps_per_block
+from orchestrator.feed.worker import FeedWorker
+from orchestrator.mixture.plan import Plan, read_plan
+from orchestrator.runs.directory import RunDirectory
+from orchestrator.shards.manifest import read_manifest
+from orchestrator.shards.reader import ShardReader
+from orchestrator.tracking.metrics import MetricsFile
+from orchestrator.tracking.recorder import LoggedInterval, Recorder
+from orchestrator.tracking.wandb_tracker import WandbTracker
+from orchestrator.training.engine import Engine
+from orchestrator.training.loop import StepDone, train_steps
+from orchestrator.training.losses import IntervalSums
+from orchestrator.training.schedule import learning_rate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RankJob:
+    """What a rank is given. All else it reads from the run directory.
+
+    Attributes:
+        run: the run directory.
+        attempt: this attempt's number.
+        checkpoint: where to resume from, or none.
+        workers: the data-mixing workers.
+    """
+
+    run: Path
+    attempt: int
+    checkpoint: Path | None
+    workers: Sequence[FeedWorker]
+
+
+def run_rank(job_values: dict[str, Any]) -> None:
+    """Train this rank's part of a run to its end. Ray Train calls it on every rank.
+
+    Args:
+        job_values: the fields of a `RankJob`.
+
+    Raises:
+        NumericsError: the loss or the gradient is not finite any more.
+    """
+    job = RankJob(**job_values)
+    run = RunDirectory(job.run)
+    rank = ray_train.get_context().get_world_rank()
+    _log_to_file(run.logs(job.attempt), rank)
+    config = read_config(run.config)
+    torch.set_num_threads(config.scheduling.threads_per_rank)
+    attempt = _RankAttempt(job, run, config, read_plan(run.plan))
+    try:
+        attempt.train()
+    finally:
+        attempt.close()
+
+
+class _RankAttempt:
+    """The parts that a rank's steps work with. All ranks call its methods together."""
+
+    def __init__(self, job: RankJob, run: RunDirectory, config: Config, plan: Plan) -> None:
+        self._job, self._run, self._config, self._plan = job, run, config, plan
+        self._ranks = _TorchRanks()
+        self._engine = Engine(config.model, config.training, self._ranks.world_size)
+        fresh: dict[str, Any] = {"step": 0, "tokens": [0] * len(plan.sources)}
+        state = self._engine.load(job.checkpoint) if job.checkpoint else fresh
+        self._from_step: int = state["step"]
+        self._total_tokens: list[int] = state["tokens"]  # trained so far, by source: counted from the batches, not from the plan
+        self._sums = IntervalSums(len(plan.sources), self._engine.device)
+        self._interval: list[StepDone] = []  # steps since the last line
+        self._heldout = list(_open_heldout(config, plan))
+        self._recorder = _open_recorder(run, config, plan, self._from_step) if self._ranks.rank == 0 else None
+
+    def train(self) -> None:
+        if self._from_step == 0:
+            self._record(0, None, self._evaluate())
+        rate = partial(learning_rate, self._config.training, steps=self._plan.steps)
+        for done in train_steps(self._engine, self._batches(), rate, self._sums):
+            self._interval.append(done)
+            evaluates = self._is_due(done.step, self._config.evaluation.every_steps)
+            saves = self._is_due(done.step, self._config.checkpoints.every_steps)
+            if evaluates or saves or self._is_due(done.step, self._config.training.log_every_steps):
+                interval = self._end_interval()
+                self._record(done.step, interval, self._evaluate() if evaluates else {})
+            if saves:
+                self._save(done.step)
+
+    def close(self) -> None:
+        if self._recorder:
+            self._recorder.close()
+
+    def _is_due(self, step: int, every_steps: int) -> bool:
+        return step % every_steps == 0 or step == self._plan.steps
+
+    def _batches(self) -> Iterator[Batch]:
+        each = self._plan.sequences_per_step // self._ranks.world_size
+        sequence_bytes = (self._plan.sequence_length + 1) * 2
+        return load_batches(
+            self._job.workers,
+            range(self._from_step, self._plan.steps),
+            steps_per_block=steps_per_block(self._config.feed.block_bytes, sequence_bytes=sequence_bytes, sequences_per_rank=each),
+            prefetch_blocks=self._config.feed.prefetch_blocks,
+            rank_of=(self._ranks.rank, self._ranks.world_size),
+        )
+
+    def _end_interval(self) -> LoggedInterval:
+        steps, sums = self._interval, self._sums.collect()
+        self._interval = []
+        self._total_tokens = [before + now for before, now in zip(self._total_tokens, sums.tokens, strict=True)]
+        interval = LoggedInterval(
+            step=steps[-1].step,
+            total_tokens=self._total_tokens,
+            losses=sums.losses,
+            tokens=sums.tokens,
+            learning_rate=steps[-1].learning_rate,
+            gradient_norm=self._engine.gradient_norm(),
+            step_seconds=sum(step.seconds for step in steps) / len(steps),
+            wait_seconds=sums.wait_seconds / len(steps),
+        )
+        _refuse_non_finite(interval)
+        return interval
+
+    def _evaluate(self) -> dict[str, list[float]]:
+        ranks, micro_batch = self._ranks, self._config.training.micro_batch
+        return measure(self._engine, self._heldout, micro_batch=micro_batch, rank=ranks.rank, world_size=ranks.world_size)
+
+    def _record(self, step: int, interval: LoggedInterval | None, heldout: dict[str, list[float]]) -> None:
+        if self._recorder:
+            self._recorder.write(step, interval, heldout)
+
+    def _save(self, step: int) -> None:
+        facts = {
+            "world_size": self._ranks.world_size,
+            "zero_stage": self._config.training.zero_stage,
+            "plan": self._plan.fingerprint,
+            "attempt": self._job.attempt,
+        }
+        write = partial(self._engine.save, state={"step": step, "tokens": self._total_tokens})
+        save_checkpoint(self._run.checkpoints, step, write=write, facts=facts, ranks=self._ranks)
+
+
+class _TorchRanks:
+    """Ranks that talk through the process group."""
+
+    def __init__(self) -> None:
+        self.rank, self.world_size = distributed.get_rank(), distributed.get_world_size()
+
+    def barrier(self) -> None:
+        distributed.barrier()
+
+    def gather(self, value: Any) -> list[Any]:
+        values: list[Any] = [None] * self.world_size
+        distributed.all_gather_object(values, value)
+        return values
+
+
+def _open_heldout(config: Config, plan: Plan) -> Iterator[Heldout]:
+    """The held-out sequences of the sources that have any."""
+    for source in plan.sources:
+        directory = Path(config.shards.dir) / source.name
+        manifest = read_manifest(directory, source.name)
+        yield choose_heldout(
+            source.name,
+            ShardReader(directory, manifest, "heldout"),
+            unique_sequences=manifest.unique_sequences("heldout", plan.sequence_length),
+            max_sequences=config.evaluation.max_sequences,
+            sequence_length=plan.sequence_length,
+        )
+
+
+def _open_recorder(run: RunDirectory, config: Config, plan: Plan, from_step: int) -> Recorder:
+    tracker = WandbTracker(
+        config.tracking.wandb, project=config.tracking.project, name=config.run.name, directory=run.root, config=asdict(config)
+    )
+    metrics, heldout = (MetricsFile(path, from_step) for path in (run.metrics, run.heldout))
+    return Recorder([source.name for source in plan.sources], metrics, heldout, tracker)
+
+
+def _refuse_non_finite(interval: LoggedInterval) -> None:
+    """Every rank sees the same all-reduced numbers, so that all stop together."""
+    values = torch.tensor([*interval.losses, interval.gradient_norm])
+    if not torch.isfinite(values).all():
+        raise NumericsError(
+            f"step {interval.step}: loss sums by source {list(interval.losses)}, gradient norm {interval.gradient_norm:g}: not finite. "
+            f"Lower training.learning_rate={interval.learning_rate:g} or raise training.warmup_steps, and resume from the last checkpoint."
+        )
+
+
+def _log_to_file(logs: Path, rank: int) -> None:
+    """Send all that this process prints, its libraries' C code included, to the rank's log."""
+    logs.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(logs / f"{socket.gethostname()}-{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(descriptor, stream.fileno())

@@ -1,0 +1,1 @@
+"""Documents in, token shards and a manifest out."""

@@ -1,0 +1,137 @@
+"""What is in a prepared source: `manifest.json`, and for every shard the marker that says it is complete."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from orchestrator.errors import ShardError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shard:
+    """One token file.
+
+    Attributes:
+        file: its path below the source's directory.
+        tokens, documents: how many it holds; each document's separator counts as a token of it.
+        xxhash: xxh3-128 of its bytes.
+    """
+
+    file: str
+    tokens: int
+    documents: int
+    xxhash: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnitResult:
+    """What became of one unit of work: a shard of each split that had documents, and what was rejected.
+
+    Attributes:
+        request: a hash of all that decides the result; another request is other work.
+        train, heldout: the shards.
+        rejects: (origin, reason) of each, in order.
+    """
+
+    request: str
+    train: Shard | None
+    heldout: Shard | None
+    rejects: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """A prepared source.
+
+    Attributes:
+        name, role: as configured.
+        dtype: of the token files, little-endian: uint16 or uint32.
+        tokenizer: its fingerprint.
+        separator_id: the token after every document.
+        train, heldout: shards in order; a split's tokens are their concatenation.
+        rejects: how many things in the files were not documents.
+    """
+
+    name: str
+    role: str
+    dtype: str
+    tokenizer: str
+    separator_id: int
+    train: list[Shard]
+    heldout: list[Shard]
+    rejects: int
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the content: tokenizer, and every shard's bytes in order."""
+        content = [self.tokenizer, self.dtype, [s.xxhash for s in self.train], [s.xxhash for s in self.heldout]]
+        return xxhash.xxh3_128_hexdigest(json.dumps(content).encode())
+
+    def tokens(self, split: str) -> int:
+        return sum(shard.tokens for shard in self.shards(split))
+
+    def documents(self, split: str) -> int:
+        return sum(shard.documents for shard in self.shards(split))
+
+    def shards(self, split: str) -> list[Shard]:
+        return {"train": self.train, "heldout": self.heldout}[split]
+
+    def unique_sequences(self, split: str, sequence_length: int) -> int:
+        """Whole sequences in the split. Each needs one token more than it trains, its last label; what is left over is never trained."""
+        return max(0, self.tokens(split) - 1) // sequence_length
+
+
+def write_manifest(manifest: Manifest, directory: Path) -> None:
+    """Write a source's manifest, whole or not at all."""
+    write_json_whole(directory / "manifest.json", asdict(manifest) | {"fingerprint": manifest.fingerprint})
+
+
+def read_manifest(directory: Path, source_name: str) -> Manifest:
+    """Read a source's manifest.
+
+    Raises:
+        ShardError: there is none, or it is damaged.
+    """
+    path = directory / "manifest.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        fingerprint = content.pop("fingerprint")
+        train, heldout = ([Shard(**shard) for shard in content.pop(split)] for split in ("train", "heldout"))
+        manifest = Manifest(**content, train=train, heldout=heldout)
+    except FileNotFoundError:
+        raise ShardError(
+            f"source {source_name!r} is not prepared: {path} is missing. Run `midtrain prepare` with the same configuration."
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ShardError(f"{path} is damaged ({error}). Delete it and run `midtrain prepare` again; complete shards are kept.") from None
+    if manifest.fingerprint != fingerprint:
+        raise ShardError(f"{path} was changed by hand: its fingerprint does not fit. Delete it and run `midtrain prepare` again.")
+    return manifest
+
+
+def read_unit_result(marker: Path, request: str) -> UnitResult | None:
+    """The result of a unit that was completed for the same request, or none."""
+    try:
+        content: dict[str, Any] = json.loads(marker.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    if content["request"] != request:
+        return None
+    train, heldout = (Shard(**content[split]) if content[split] else None for split in ("train", "heldout"))
+    return UnitResult(request=request, rejects=[(o, r) for o, r in content["rejects"]], train=train, heldout=heldout)
+
+
+def write_json_whole(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file so that it is there whole or not at all, a power cut included."""
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)

@@ -1,0 +1,41 @@
+"""`metrics.jsonl`, a line a logged step, and `heldout.jsonl`, the losses of held-out sequences. Neither has a step twice after a rewind."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class MetricsFile:
+    """A file of JSON lines with a `step` each, appended to by one process."""
+
+    def __init__(self, path: Path, from_step: int) -> None:
+        """
+        Args:
+            path: the file; made when it is missing.
+            from_step: the step that the attempt begins from. Later lines are of steps that will be made again, and go.
+        """
+        kept = [line for line in read_lines(path) if line["step"] <= from_step and not (from_step == 0 and line["step"] == 0)]
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        partial.rename(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append a line and put it on disk."""
+        self._file.write(json.dumps(record, allow_nan=False) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a metrics file, in order. A last line that a killed writer left unfinished is not one."""
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n"):
+            yield json.loads(line)

@@ -1,0 +1,82 @@
+"""What rank 0 writes down: the run's own files first, then W&B."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.tracking.metrics import MetricsFile
+from orchestrator.tracking.wandb_tracker import WandbTracker
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggedInterval:
+    """The steps since the last line, over all ranks.
+
+    Attributes:
+        step: the last of them, counted from 1.
+        total_tokens: trained tokens of each source since the run began.
+        losses: sum of the interval's token losses of each source, in nats.
+        tokens: the interval's trained tokens of each source.
+        learning_rate: of the last step.
+        gradient_norm: of the last step, before clipping.
+        step_seconds, wait_seconds: means over the steps: the whole step, and its wait for data.
+    """
+
+    step: int
+    total_tokens: Sequence[int]
+    losses: Sequence[float]
+    tokens: Sequence[int]
+    learning_rate: float
+    gradient_norm: float
+    step_seconds: float
+    wait_seconds: float
+
+    def record(self, names: Sequence[str]) -> dict[str, Any]:
+        """The line of metrics.jsonl. A source that the interval did not train has no loss in it."""
+        by_source = {f"loss/{name}": loss / tokens for name, loss, tokens in zip(names, self.losses, self.tokens, strict=True) if tokens}
+        return {
+            "step": self.step,
+            "tokens": sum(self.total_tokens),
+            "loss": sum(self.losses) / sum(self.tokens),
+            **by_source,
+            **{f"tokens/{name}": count for name, count in zip(names, self.total_tokens, strict=True)},
+            "lr": self.learning_rate,
+            "grad_norm": self.gradient_norm,
+            "step_seconds": self.step_seconds,
+            "data_wait_seconds": self.wait_seconds,
+        }
+
+
+class Recorder:
+    """The files of one attempt."""
+
+    def __init__(self, names: Sequence[str], metrics: MetricsFile, heldout: MetricsFile, tracker: WandbTracker) -> None:
+        """
+        Args:
+            names: of the sources, in the plan's order.
+            metrics: metrics.jsonl.
+            heldout: heldout.jsonl.
+            tracker: W&B.
+        """
+        self._names, self._metrics, self._heldout, self._tracker = names, metrics, heldout, tracker
+
+    def write(self, step: int, interval: LoggedInterval | None, heldout: Mapping[str, Sequence[float]]) -> None:
+        """Write one step's line.
+
+        Args:
+            step: updates made so far.
+            interval: what was trained since the last line; none before the first step.
+            heldout: losses of each source's held-out sequences, where they were measured.
+        """
+        record = interval.record(self._names) if interval else {"step": step, "tokens": 0}
+        record |= {f"heldout/{name}": statistics.fmean(losses) for name, losses in heldout.items() if losses}
+        for name, losses in heldout.items():
+            self._heldout.write({"step": step, "source": name, "losses": losses})
+        self._metrics.write(record)
+        self._tracker.log(record)
+
+    def close(self) -> None:
+        self._metrics.close()
+        self._heldout.close()
+        self._tracker.finish()

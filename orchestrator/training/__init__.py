@@ -1,0 +1,1 @@
+"""Batches in, updates and losses out: DeepSpeed ZeRO behind one door."""

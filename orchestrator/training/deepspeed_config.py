@@ -1,0 +1,32 @@
+"""DeepSpeed's configuration, derived from ours."""
+
+from typing import Any
+
+from orchestrator.config.schema import TrainingConfig
+
+
+def deepspeed_config(config: TrainingConfig, world_size: int) -> dict[str, Any]:
+    """What DeepSpeed is told. The learning rate is set anew before every update, so the one given here is never used.
+
+    Args:
+        config: the optimisation.
+        world_size: ranks.
+    """
+    return {
+        "train_batch_size": config.sequences_per_step,
+        "train_micro_batch_size_per_gpu": config.micro_batch,
+        "gradient_accumulation_steps": config.sequences_per_step // (config.micro_batch * world_size),
+        "gradient_clipping": config.gradient_clip,
+        "bf16": {"enabled": config.precision == "bf16"},
+        "zero_optimization": {"stage": config.zero_stage},
+        "optimizer": {
+            "type": "AdamW",
+            "params": {
+                "lr": config.learning_rate,
+                "betas": [config.adam_beta1, config.adam_beta2],
+                "weight_decay": config.weight_decay,
+                "torch_adam": True,  # no C++ or CUDA build at start
+            },
+        },
+        "steps_per_print": 1 << 60,
+    }

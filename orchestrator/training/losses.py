@@ -1,0 +1,67 @@
+"""Loss by token, and its sums by source: exact, from the loss that is computed anyway."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of every token.
+
+    Args:
+        logits: (sequences, length, vocabulary), any float type.
+        labels: (sequences, length) token ids, int64.
+
+    Returns:
+        (sequences, length) losses in nats, float32.
+    """
+    flat = functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="none")
+    return flat.view_as(labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What was trained since the last collection, over all ranks.
+
+    Attributes:
+        losses: sum of token losses of each source, in nats.
+        tokens: trained tokens of each source.
+        wait_seconds: how long a rank waited for data, the mean over ranks.
+    """
+
+    losses: list[float]
+    tokens: list[int]
+    wait_seconds: float
+
+
+class IntervalSums:
+    """Sums by source, kept on the device so that no step waits for them; one all-reduce a log interval."""
+
+    def __init__(self, num_sources: int, device: torch.device) -> None:
+        self._sums = torch.zeros(2, num_sources + 1, dtype=torch.float64, device=device)  # the last column: wait, ranks
+
+    def add(self, losses: Tensor, sources: Tensor) -> None:
+        """Count a micro batch.
+
+        Args:
+            losses: (sequences, length) of each token.
+            sources: (sequences,) source indices.
+        """
+        by_sequence = losses.detach().sum(dim=1, dtype=torch.float64)
+        tokens = torch.full_like(by_sequence, losses.shape[1])
+        self._sums.index_add_(1, sources, torch.stack([by_sequence, tokens]))
+
+    def add_wait(self, seconds: float) -> None:
+        """Count a wait for data."""
+        self._sums[0, -1] += seconds
+
+    def collect(self) -> Interval:
+        """Sum over all ranks, and begin anew. A collective: every rank calls it."""
+        self._sums[1, -1] = 1
+        if torch.distributed.is_initialized():
+            torch.distributed.all_reduce(self._sums)
+        (*losses, wait), (*tokens, ranks) = self._sums.tolist()
+        self._sums.zero_()
+        return Interval(losses, [int(count) for count in tokens], wait / ranks)

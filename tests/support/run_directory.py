@@ -1,0 +1,165 @@
+"""A run directory without a run: every file in its true format, mostly by the project's own writers, with made-up figures."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from orchestrator.checkpoints.store import COMMIT, MANIFEST, step_directory
+from orchestrator.config.load import dump_config, load_config
+from orchestrator.mixture.plan import Plan, write_plan
+from orchestrator.mixture.planning import Supply, make_plan
+from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
+from orchestrator.runs.directory import RunDirectory, create_run
+from orchestrator.tracking.metrics import MetricsFile
+from orchestrator.tracking.recorder import LoggedInterval, Recorder
+from orchestrator.tracking.wandb_tracker import WandbTracker
+from tests.support.tiny import overrides
+
+_LENGTH, _SEQUENCES = 32, 4  # those of the tiny experiment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MadeUpSource:
+    """A source whose loss goes from `start` to `end` in nats a token."""
+
+    role: str
+    share: Fraction
+    start: float
+    end: float
+    num_heldout: int = 24
+
+
+SOURCES: Mapping[str, MadeUpSource] = {
+    "spec": MadeUpSource(role="spec", share=Fraction(1, 4), start=4.14, end=3.68),
+    "python_source": MadeUpSource(role="general", share=Fraction(3, 10), start=1.62, end=1.57),
+    "package_docs": MadeUpSource(role="general", share=Fraction(9, 20), start=2.91, end=2.68),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MadeUpRun:
+    """What to write.
+
+    Attributes:
+        steps: of the plan.
+        trained_steps: how far it came; none: to its end.
+        log_every, evaluate_every, save_every: in steps.
+        sources: by name.
+        changes: to the tiny configuration.
+        attempts: the stop of each attempt.
+    """
+
+    steps: int = 60
+    trained_steps: int | None = None
+    log_every: int = 1
+    evaluate_every: int = 20
+    save_every: int = 20
+    sources: Mapping[str, MadeUpSource] = field(default_factory=lambda: SOURCES)
+    changes: Mapping[str, object] = field(default_factory=dict)
+    attempts: Sequence[Stop] = ()
+
+    @property
+    def last_step(self) -> int:
+        return self.steps if self.trained_steps is None else self.trained_steps
+
+
+def plan_of(made_up: MadeUpRun) -> Plan:
+    supplies = [
+        Supply(name=name, role=source.role, fingerprint=name, unique_sequences=10_000_000, asked_share=source.share, max_epochs=1.0)
+        for name, source in made_up.sources.items()
+    ]
+    total = made_up.steps * _SEQUENCES * _LENGTH
+    return make_plan(supplies, total_tokens=total, sequence_length=_LENGTH, sequences_per_step=_SEQUENCES, seed=0)
+
+
+def write_run(folder: Path, made_up: MadeUpRun | None = None) -> RunDirectory:
+    """Write a run directory below a folder."""
+    made_up = made_up or MadeUpRun()
+    plan = plan_of(made_up)
+    config = load_config(overrides(folder, **{"training.log_every_steps": made_up.log_every, **made_up.changes}))
+    assert config.run.dir is not None
+    run = create_run(Path(config.run.dir), config=dump_config(config), write_plan=lambda path: write_plan(plan, path))
+    _write_metrics(run, plan, made_up)
+    for step in range(made_up.save_every, made_up.last_step + 1, made_up.save_every):
+        write_checkpoint(run, step, stall_seconds=1.25)
+    _write_attempts(run, made_up)
+    return run
+
+
+def write_checkpoint(run: RunDirectory, step: int, *, stall_seconds: float) -> None:
+    """A committed checkpoint without state; the writer of true ones needs an engine, and measures the stall itself."""
+    directory = step_directory(run.checkpoints, step)
+    directory.mkdir(parents=True)
+    manifest = json.dumps({"step": step, "files": []}).encode()
+    (directory / MANIFEST).write_bytes(manifest)
+    commit = {"step": step, "manifest": xxhash.xxh3_128_hexdigest(manifest), "stall_seconds": stall_seconds}
+    (directory / COMMIT).write_text(json.dumps(commit))
+
+
+def _write_metrics(run: RunDirectory, plan: Plan, made_up: MadeUpRun) -> None:
+    pick = np.random.default_rng(0)
+    difficulty = {name: pick.normal(0, 0.35, source.num_heldout) for name, source in made_up.sources.items()}
+    tracker = WandbTracker("off", project="", name="", directory=run.root, config={})
+    recorder = Recorder(list(made_up.sources), MetricsFile(run.metrics, 0), MetricsFile(run.heldout, 0), tracker)
+
+    def evaluate(step: int) -> dict[str, list[float]]:
+        pieces = {
+            name: _loss(source, step / plan.steps) + difficulty[name] + (step > 0) * pick.normal(0, 0.04, source.num_heldout)
+            for name, source in made_up.sources.items()
+        }
+        return {name: losses.tolist() for name, losses in pieces.items()}
+
+    recorder.write(0, None, evaluate(0))
+    previous = 0
+    for step in range(1, made_up.last_step + 1):
+        evaluates = step % made_up.evaluate_every == 0 or step == plan.steps
+        if evaluates or step % made_up.save_every == 0 or step % made_up.log_every == 0 or step == plan.steps:
+            recorder.write(step, _interval(plan, made_up, previous, step, pick), evaluate(step) if evaluates else {})
+            previous = step
+    recorder.close()
+
+
+def _interval(plan: Plan, made_up: MadeUpRun, previous: int, step: int, pick: np.random.Generator) -> LoggedInterval:
+    before, total = plan.sequences_before(np.array([previous, step])) * plan.sequence_length
+    tokens = total - before
+    means = [_loss(source, step / plan.steps) + pick.normal(0, 0.12) for source in made_up.sources.values()]
+    return LoggedInterval(
+        step=step,
+        total_tokens=total.tolist(),
+        losses=[float(count * mean) for count, mean in zip(tokens, means, strict=True)],
+        tokens=tokens.tolist(),
+        learning_rate=1e-2 * min(1.0, step / 5) * (0.55 + 0.45 * math.cos(math.pi * step / plan.steps)),
+        gradient_norm=1.1 + 2.5 / step + float(pick.gamma(2, 0.08)),
+        step_seconds=2.0 + float(pick.normal(0, 0.05)),
+        wait_seconds=0.012,
+    )
+
+
+def _loss(source: MadeUpSource, progress: float) -> float:
+    return source.end + (source.start - source.end) * math.exp(-4 * progress)
+
+
+def _write_attempts(run: RunDirectory, made_up: MadeUpRun) -> None:
+    """The ledger, its times moved apart so that the attempts take as long as their steps."""
+    done = Stop(step=made_up.last_step, reason="all steps are done", reason_class="done", exit_code=0)
+    from_step = 0
+    for stop in made_up.attempts or [done]:
+        number = start_attempt(run, world_size=2, from_step=from_step)
+        stop_attempt(run, number, stop)
+        from_step = stop.step // made_up.save_every * made_up.save_every
+    lines = [json.loads(line) for line in run.attempts.read_text(encoding="utf-8").splitlines()]
+    moment, from_step = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC), 0
+    for line in lines:
+        if line["event"] == "start":
+            from_step, moment = line["from_step"], moment + timedelta(seconds=40)
+        else:
+            moment += timedelta(seconds=25 + 2.2 * (line["step"] - from_step))
+        line["time"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    run.attempts.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

@@ -1,0 +1,49 @@
+"""The engine on two real gloo ranks."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.tiny import write_model, write_weights
+from tests.support.two_ranks import on_two_ranks
+from tests.training import ranks
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("engine")
+    write_weights(write_model(folder / "model"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stages(folder: Path) -> dict[str, Any]:
+    return dict(on_two_ranks(ranks.losses_of_every_stage, str(folder))[0])
+
+
+@pytest.mark.parametrize("stage", ["1", "2", "3"])
+def test_losses_and_gradient_norms_do_not_depend_on_the_zero_stage(stages: dict[str, Any], stage: str) -> None:
+    assert stages[stage]["losses"] == pytest.approx(stages["0"]["losses"], abs=1e-5)
+    assert stages[stage]["norms"] == pytest.approx(stages["0"]["norms"], rel=1e-4)
+
+
+def test_a_model_from_scratch_has_the_initialisation_of_its_config_at_every_stage(folder: Path) -> None:
+    by_stage = on_two_ranks(ranks.initialisation_of_every_stage, str(folder))[0]
+    assert by_stage == {stage: pytest.approx(0.02, rel=0.05) for stage in "0123"}
+
+
+def test_training_learns(stages: dict[str, Any]) -> None:
+    assert stages["0"]["losses"][0] > 5.5
+    assert min(stages["0"]["norms"]) > 0
+
+
+def test_a_resumed_engine_goes_on_to_the_bit(folder: Path) -> None:
+    for result in on_two_ranks(ranks.losses_around_a_resume, str(folder))[0].values():
+        assert result["state"] == {"step": 2, "tokens": [1, 2]}
+        assert result["resumed"] == result["straight"]
+
+
+def test_measuring_changes_nothing(folder: Path) -> None:
+    first, second = on_two_ranks(ranks.held_out_losses_with_and_without_training, str(folder))[0]
+    assert first == second

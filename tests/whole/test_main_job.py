@@ -1,0 +1,204 @@
+"""The whole of midtrain by its commands, on a tiny model: two ranks under Ray, real DeepSpeed, real files."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from orchestrator.checkpoints.store import committed_checkpoints
+from orchestrator.tracking.metrics import read_lines
+from tests.support.tiny import overrides, write_everything
+
+MIDTRAIN = str(Path(sys.executable).with_name("midtrain"))
+LONG: dict[str, object] = {"mixture.total_tokens": 300 * 128, "mixture.max_epochs": "{spec:2}", "checkpoints.every_steps": 50}
+SECRET = "wandb-key-that-must-not-show"
+
+
+def midtrain(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"WANDB_API_KEY": SECRET, "HF_HUB_OFFLINE": "1"}
+    return subprocess.run([MIDTRAIN, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
+
+
+def as_json(*words: str, folder: Path) -> Any:
+    done = midtrain(*words, folder=folder)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """No process, no shared memory, no temporary directory of ours or of Ray's outlives the tests."""
+
+    def traces() -> set[str]:
+        named = ((process.pid, process.info["name"] or "") for process in psutil.process_iter(["name"]))
+        processes = {f"process {pid} {name}" for pid, name in named if name.startswith(("ray::", "raylet", "gcs_"))}
+        places = [*Path("/dev/shm").glob("*"), *Path("/tmp").glob("ray*"), *Path("/tmp").glob("midtrain-*")]
+        return processes | {str(place) for place in places}
+
+    before = traces()
+    yield
+    deadline = time.monotonic() + 30
+    while (left := traces() - before) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == set()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_everything(tmp_path_factory.mktemp("whole"))
+    done = midtrain("prepare", *overrides(folder), folder=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Path:
+    done = midtrain("train", *overrides(folder, tracking="offline"), folder=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "runs" / "tiny"
+
+
+def state(run: Path) -> dict[str, Any]:
+    """All that the last checkpoint holds: parameters, moments, learning rates, counts."""
+    directory = list(committed_checkpoints(run / "checkpoints"))[-1].directory
+    return {path.name: torch.load(path, weights_only=False) for path in sorted(directory.rglob("*.pt"))}
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two values are equal to the bit, tensor by tensor."""
+    if isinstance(left, torch.Tensor):
+        return left.dtype == right.dtype and torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right) if isinstance(left, int | float | str | None) else type(left) is type(right)
+
+
+def copied(run: Path, name: str) -> Path:
+    """A copy of a run under another name, as if it had been made there."""
+    target = run.with_name(name)
+    shutil.copytree(run, target)
+    return target
+
+
+def test_the_plan_for_scripts_has_every_figure(folder: Path) -> None:
+    plan = as_json("plan", *overrides(folder), "--json", folder=folder)
+    assert {key: plan[key] for key in ("sequence_length", "sequences_per_step", "steps", "tokens")} == {
+        "sequence_length": 32,
+        "sequences_per_step": 4,
+        "steps": 10,
+        "tokens": 1280,
+    }
+    spec = plan["sources"][0]
+    expected = {"name": "spec", "role": "spec", "sequences": 10, "trained_tokens": 320, "share": 0.25}
+    assert expected.items() <= spec.items()
+    assert {"unique_tokens", "epochs", "first_step", "last_step", "updates"} <= spec.keys()
+
+
+def test_every_logged_step_has_its_losses_and_the_realised_tokens_are_those_of_the_plan(run: Path) -> None:
+    lines = list(read_lines(run / "metrics.jsonl"))
+    assert [line["step"] for line in lines] == list(range(11))
+    for line in lines[1:]:
+        assert {"tokens", "loss", "lr", "grad_norm", "step_seconds", "data_wait_seconds"} <= line.keys()
+        assert abs(line["tokens/spec"] / 32 - 0.25 * 4 * line["step"]) <= 1
+        assert line["tokens"] == line["step"] * 128 == sum(line[f"tokens/{name}"] for name in ("spec", "code", "docs"))
+    assert [line["step"] for line in lines if "heldout/spec" in line] == [0, 5, 10]
+    assert lines[-1]["heldout/spec"] < lines[0]["heldout/spec"] - 0.5
+
+
+def test_the_report_and_the_status_for_scripts_have_every_figure(folder: Path, run: Path) -> None:
+    report = as_json("report", str(run), "--json", folder=folder)
+    keys = {"model", "steps", "tokens", "heldout", "realised_share", "tokens_per_second", "data_wait_share", "checkpoint_stall_seconds"}
+    assert keys <= report.keys()
+    assert report["heldout"]["spec"]["after"] < report["heldout"]["spec"]["before"]
+    assert report["realised_share"] == pytest.approx({"spec": 0.25, "code": 0.25, "docs": 0.5})
+    status = as_json("status", str(run), "--json", folder=folder)
+    assert {"state": "finished", "step": 10, "steps": 10, "attempts": 1, "class": "done", "exit_code": 0}.items() <= status.items()
+
+
+def test_a_run_that_is_resumed_in_the_middle_ends_with_the_same_weights_to_the_bit(folder: Path, run: Path) -> None:
+    broken = copied(run, "broken")
+    config = (broken / "config.yaml").read_text()
+    (broken / "config.yaml").write_text(config.replace(str(run), str(broken)))
+    (broken / "checkpoints" / "step_00000010" / "COMMIT").unlink()
+    (broken / "attempts.jsonl").write_text((broken / "attempts.jsonl").read_text().splitlines(keepends=True)[0])
+    assert as_json("status", str(broken), "--json", folder=folder)["state"] == "lost"
+
+    done = midtrain("resume", str(broken), folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert "from step 5" in done.stderr
+    assert same(state(broken), state(run))
+    steps = [line["step"] for line in read_lines(broken / "metrics.jsonl")]
+    assert steps == list(range(11))
+    timed = {"step_seconds", "data_wait_seconds"}
+    for straight, resumed in zip(read_lines(run / "metrics.jsonl"), read_lines(broken / "metrics.jsonl"), strict=True):
+        assert {k: v for k, v in straight.items() if k not in timed} == {k: v for k, v in resumed.items() if k not in timed}
+    assert "finished" in midtrain("resume", str(broken), folder=folder).stdout
+
+
+def test_a_rank_that_is_killed_ends_the_attempt_with_a_reason_and_resume_goes_on_from_its_checkpoint(folder: Path) -> None:
+    killed = folder / "runs" / "killed"
+    with training(killed, folder) as driver:
+        ranks = [p for p in psutil.Process(driver.pid).children(recursive=True) if "RayTrainWorker" in " ".join(p.cmdline())]
+        ranks[0].send_signal(signal.SIGKILL)
+        output, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 6, output
+    assert "Traceback" not in output
+    status = as_json("status", str(killed), "--json", folder=folder)
+    assert {"state": "stopped", "class": "infrastructure", "exit_code": 6}.items() <= status.items()
+
+    done = midtrain("resume", str(killed), folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert [line["step"] for line in read_lines(killed / "metrics.jsonl")] == list(range(301))
+    assert as_json("status", str(killed), "--json", folder=folder)["attempts"] == 2
+
+
+def test_a_run_that_is_asked_to_stop_says_so_and_asks_to_be_requeued(folder: Path) -> None:
+    asked = folder / "runs" / "asked"
+    with training(asked, folder) as driver:
+        driver.send_signal(signal.SIGTERM)
+        output, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 75, output
+    status = as_json("status", str(asked), "--json", folder=folder)
+    assert {"state": "stopped", "class": "preempted", "exit_code": 75}.items() <= status.items()
+
+
+def test_no_secret_of_the_environment_is_written_anywhere(folder: Path, run: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert any("wandb" in path.parts for path in files)
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+@contextmanager
+def training(run: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A long run, once it is past a checkpoint; it and its children are ended with the block, whatever happens."""
+    words = [MIDTRAIN, "train", *overrides(folder, **LONG, **{"run.dir": run})]
+    driver = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        wait_for(lambda: any(line["step"] >= 60 for line in read_lines(run / "metrics.jsonl")) or driver.poll() is not None)
+        yield driver
+    finally:
+        if driver.poll() is None:
+            for process in psutil.Process(driver.pid).children(recursive=True):
+                process.kill()
+            driver.kill()
+        driver.wait()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.05)
