@@ -62,6 +62,10 @@ class InfrastructureError(OrchestratorError):
     reason_class = "infrastructure"
 
 
+class RankFailedError(OrchestratorError):
+    """A rank raised what no one foresaw: a bug of ours or of a library."""
+
+
 class InterruptedRunError(OrchestratorError):
     """The run was asked to stop and can go on later (EX_TEMPFAIL: please requeue)."""
 

@@ -1,4 +1,4 @@
-"""Saving: every rank writes, all wait, the manifest names every byte, COMMIT comes last."""
+"""Saving: every rank writes, all wait, the manifest names every file that is loaded again, COMMIT comes last."""
 
 import json
 import os
@@ -52,6 +52,8 @@ def save_checkpoint(
     if ranks.rank == 0:
         files = sorted((file for files in everyones for file in files), key=lambda file: file.path)
         listed = [{"path": file.path, "size_bytes": file.size_bytes, "xxhash": file.xxhash} for file in files]
+        for folder in {directory, checkpoints, *((directory / file.path).parent for file in files)}:
+            _sync_directory(folder)
         manifest = json.dumps({"step": step, **facts, "files": listed}, indent=2).encode() + b"\n"
         _write_durably(directory / MANIFEST, manifest)
         commit = {"step": step, "manifest": xxhash.xxh3_128_hexdigest(manifest), "stall_seconds": round(time.perf_counter() - began, 3)}
@@ -76,7 +78,12 @@ def _write_durably(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Put a directory's entries on disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -8,7 +8,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.mixture.plan import read_plan
 from orchestrator.runs.attempts import read_status
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.tracking.metrics import read_lines
+from orchestrator.runs.lines import read_lines
 
 KEYS = ("run", "state", "step", "steps", "attempts", "reason", "class", "exit_code")
 

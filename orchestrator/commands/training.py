@@ -15,7 +15,7 @@ from orchestrator.errors import CheckpointError, ConfigError
 from orchestrator.mixture.plan import Plan, read_plan, write_plan
 from orchestrator.runs.attempts import only_attempt, read_status
 from orchestrator.runs.directory import RunDirectory, create_run
-from orchestrator.tracking.metrics import read_lines
+from orchestrator.runs.lines import read_lines
 
 _LOOK_EVERY_SECONDS = 0.5
 

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from orchestrator.config import schema
 from orchestrator.config.schema import Config
-from orchestrator.config.secrets import refuse_secrets
+from orchestrator.config.secrets import refuse_secrets, refuse_secrets_within
 from orchestrator.errors import ConfigError
 from orchestrator.resources import resource
 
@@ -39,6 +39,7 @@ def load_config(overrides: Sequence[str]) -> Config:
     """
     refuse_secrets(overrides)
     shipped, own = resource("conf"), Path.cwd() / "conf"
+    _refuse_shadowing(shipped, own)
     searched = [f"hydra.searchpath=[file://{own}]"] if own.is_dir() and own != shipped else []
     folders = [folder for folder in (shipped, own) if folder.is_dir()]
     prepared = [_as_override(override, folders) for override in overrides]
@@ -48,6 +49,7 @@ def load_config(overrides: Sequence[str]) -> Config:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_hydra_message(error)) from None
+    refuse_secrets_within(values)
     return _validate(_with_absolute_paths(values))
 
 
@@ -69,6 +71,16 @@ def dump_config(config: Config) -> str:
     """The configuration as YAML that `read_config` takes."""
     values = TypeAdapter(Config).dump_python(config, mode="json")
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _refuse_shadowing(shipped: Path, own: Path) -> None:
+    """A file of one's own beside a shipped one of the same name would be passed over in silence."""
+    if own.is_dir() and own != shipped:
+        for path in sorted(own.rglob("*.yaml")):
+            if (shipped / path.relative_to(own)).exists():
+                raise ConfigError(
+                    f"{path} has the name of a file that ships with midtrain, which cannot be replaced. Give it another name."
+                )
 
 
 def _with_absolute_paths(values: Any) -> Any:

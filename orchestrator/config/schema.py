@@ -11,6 +11,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Paths = tuple[str, ...]
@@ -40,7 +41,7 @@ class SourceConfig:
 
     role: Literal["spec", "general"]
     paths: Annotated[Paths, Field(min_length=1)]  # files, directories or globs
-    heldout_paths: Paths = ()  # documents that are never trained
+    heldout_paths: Paths = ()  # documents to measure with, not to train on; the files may not be among paths
     heldout_share: Share = 0.0  # share of the documents of `paths` kept back when there are no heldout_paths
     text_field: str = "text"  # of JSONL and Parquet
     weight: NotNegative = 1.0  # among the sources of its side of mixture.spec_share
@@ -107,8 +108,8 @@ class TrainingConfig:
     warmup_steps: CountOrNone
     final_learning_rate_share: Share  # of learning_rate, at the last step
     weight_decay: NotNegative
-    adam_beta1: Share
-    adam_beta2: Share
+    adam_beta1: Decay
+    adam_beta2: Decay
     gradient_clip: Positive  # global norm
     seed: CountOrNone
     log_every_steps: Count

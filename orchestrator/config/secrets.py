@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from orchestrator.errors import ConfigError
 
@@ -20,11 +21,35 @@ def refuse_secrets(overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key, _, value = override.partition("=")
-        if _SECRET_KEY.search(key):
-            raise ConfigError(
-                f"{key} looks like a secret, and the configuration is written to the run. Put it in the environment, as WANDB_API_KEY."
-            )
-        if _LOGIN_IN_URL.search(value):
-            raise ConfigError(
-                f"{key} is a URL with a login in it, and the configuration is written to the run. Put that into the environment."
-            )
+        _refuse(key, value)
+
+
+def refuse_secrets_within(values: Any, key: str = "") -> None:
+    """Refuse a composed configuration that carries a secret, wherever it came from. The message never repeats the value.
+
+    Args:
+        values: nested mappings, lists and scalars.
+        key: where they stand.
+
+    Raises:
+        ConfigError: as `refuse_secrets`.
+    """
+    if isinstance(values, dict):
+        for name, value in values.items():
+            refuse_secrets_within(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(values, list):
+        for value in values:
+            refuse_secrets_within(value, key)
+    elif isinstance(values, str):
+        _refuse(key, values)
+
+
+def _refuse(key: str, value: str) -> None:
+    if _SECRET_KEY.search(key):
+        raise ConfigError(
+            f"{key} looks like a secret, and the configuration is written to the run. Put it in the environment, as WANDB_API_KEY."
+        )
+    if _LOGIN_IN_URL.search(value):
+        raise ConfigError(
+            f"{key} has a URL with a login in it, and the configuration is written to the run. Put that into the environment."
+        )

@@ -1,16 +1,18 @@
 """Documents out of files. What cannot be read is told with its file, line and reason, never skipped in silence."""
 
-import gzip
 import io
 import json
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import xxhash
-import zstandard
+
+from orchestrator.errors import DataError
+
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(?:.*?\r?\n)??---[ \t]*(?:\r?\n|\Z)(?:[ \t]*\r?\n)*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,14 @@ def read_documents(path: Path, text_field: str) -> Iterator[Document | Reject]:
 
     Yields:
         A document, or what stands in the place of one.
+
+    Raises:
+        DataError: the file is not there any more, or may not be read.
     """
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Restore it or its permissions, or take it out of the paths.") from None
     if path.name.endswith((".txt", ".md")):
         yield _from_text(path)
     elif path.name.endswith(".parquet"):
@@ -71,7 +80,7 @@ def _document(origin: str, text: Any) -> Document | Reject:
 
 def _from_text(path: Path) -> Document | Reject:
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return Reject(str(path), f"not UTF-8: {error.reason} at byte {error.start}")
     return _document(str(path), _without_front_matter(text))
@@ -79,10 +88,7 @@ def _from_text(path: Path) -> Document | Reject:
 
 def _without_front_matter(text: str) -> str:
     """The text after a leading block between two lines of three dashes."""
-    if not text.startswith("---\n"):
-        return text
-    _, closing, body = text[4:].partition("\n---\n")
-    return body.lstrip("\n") if closing else text
+    return _FRONT_MATTER.sub("", text, count=1)
 
 
 def _from_jsonl(path: Path, text_field: str) -> Iterator[Document | Reject]:
@@ -91,7 +97,7 @@ def _from_jsonl(path: Path, text_field: str) -> Iterator[Document | Reject]:
         with _lines_of(path) as lines:
             for number, line in enumerate(lines, 1):
                 yield _from_json_line(f"{path}:{number}", line, text_field)
-    except (OSError, EOFError, zstandard.ZstdError) as error:
+    except OSError as error:
         yield Reject(f"{path}:{number + 1}", f"the compressed file ends or breaks here: {error}")
 
 
@@ -100,24 +106,21 @@ def _from_json_line(origin: str, line: bytes, text_field: str) -> Document | Rej
         record = json.loads(line)
     except UnicodeDecodeError as error:
         return Reject(origin, f"not UTF-8: {error.reason} at byte {error.start} of the line")
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         return Reject(origin, f"not JSON: {error}")
     if not isinstance(record, dict) or text_field not in record:
         return Reject(origin, f"no field {text_field!r}")
     return _document(origin, record[text_field])
 
 
-@contextmanager
-def _lines_of(path: Path) -> Iterator[IO[bytes]]:
-    if path.name.endswith(".gz"):
-        with gzip.open(path) as unzipped:
-            yield io.BufferedReader(unzipped)
-    elif path.name.endswith(".zst"):
-        with zstandard.open(path, "rb") as file:
-            yield io.BufferedReader(file)
-    else:
-        with path.open("rb") as file:
-            yield file
+def _lines_of(path: Path) -> IO[bytes]:
+    """The lines of a file, decompressed. Arrow tells a compressed file that was cut short, where the usual modules end in silence."""
+    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+    if compression is None:
+        return path.open("rb")
+    import pyarrow
+
+    return io.BufferedReader(pyarrow.input_stream(str(path), compression=compression))
 
 
 def _from_parquet(path: Path, text_field: str) -> Iterator[Document | Reject]:
@@ -134,5 +137,5 @@ def _from_parquet(path: Path, text_field: str) -> Iterator[Document | Reject]:
                 for text in batch.column(0).to_pylist():
                     yield _document(f"{path}:{row}", text)
                     row += 1
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
         yield Reject(str(path), f"not readable as Parquet: {error}")

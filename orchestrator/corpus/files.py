@@ -39,10 +39,12 @@ def list_files(source_name: str, patterns: Sequence[str]) -> list[tuple[str, int
 
 def _matches(source_name: str, pattern: str) -> list[Path]:
     path = Path(pattern)
-    if path.is_dir():
+    if path.is_file():
+        matches = [path]
+    elif path.is_dir():
         matches = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(SUFFIXES))
     else:
-        matches = sorted(Path(p) for p in glob.glob(pattern, recursive=True))  # noqa: PTH207 (the pattern may be absolute)
+        matches = sorted(p for p in map(Path, glob.glob(pattern, recursive=True)) if p.is_file())  # noqa: PTH207 (the pattern may be absolute)
     if not matches:
         raise DataError(
             f"source {source_name!r}: no file at {pattern} (from {Path.cwd()}). "

@@ -23,9 +23,22 @@ def apportion(total: int, shares: Sequence[Fraction]) -> list[int]:
     """
     whole = sum(shares)
     assert whole > 0, "the caller checks that something has a share"
-    quotas = [total * share / whole for share in shares]
+    return round_quotas(total, [total * share / whole for share in shares])
+
+
+def round_quotas(total: int, quotas: Sequence[Fraction]) -> list[int]:
+    """Round quotas down or up, those with the largest remainders up, so that they sum to a total.
+
+    Args:
+        total: what they sum to; within one of the quotas' own sum.
+        quotas: each at least 0.
+
+    Returns:
+        One count a quota, less than one from it.
+    """
     counts = [int(quota) for quota in quotas]
-    by_remainder = sorted(range(len(shares)), key=lambda i: counts[i] - quotas[i])
+    by_remainder = sorted(range(len(quotas)), key=lambda i: counts[i] - quotas[i])
     for i in by_remainder[: total - sum(counts)]:
         counts[i] += 1
+    assert sum(counts) == total
     return counts

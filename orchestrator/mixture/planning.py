@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from orchestrator.errors import MixtureError
-from orchestrator.mixture.apportion import apportion, exact
+from orchestrator.mixture.apportion import exact, round_quotas
 from orchestrator.mixture.interleave import MAX_SEQUENCES
 from orchestrator.mixture.plan import Plan, PlannedSource
 
@@ -112,10 +112,9 @@ def _counts(supplies: Sequence[Supply], num_sequences: int) -> list[int]:
     counts = [0] * len(supplies)
     for side, total in ((True, spec_total), (False, num_sequences - spec_total)):
         members = [i for i, spec in enumerate(is_spec) if spec == side]
-        shares = [supplies[i].asked_share for i in members]
-        if sum(shares) > 0:
-            for i, count in zip(members, apportion(total, shares), strict=True):
-                counts[i] = count
+        quotas = [supplies[i].asked_share * num_sequences for i in members]
+        for i, count in zip(members, round_quotas(total, quotas), strict=True):
+            counts[i] = count
     return counts
 
 

@@ -11,7 +11,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.mixture.plan import Plan, read_plan
 from orchestrator.runs.attempts import read_status
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.tracking.metrics import read_lines
+from orchestrator.runs.lines import read_lines
 
 Line = Mapping[str, Any]
 

@@ -75,7 +75,7 @@ def _spec_sentence(changes: Mapping[str, HeldoutChange]) -> str:
 def _verdict(change: HeldoutChange) -> str:
     values = f"({change.before:.2f}{_SPACE}→{_SPACE}{change.after:.2f})"
     if change.is_clear:
-        return f"{'rose' if change.change > 0 else 'fell'} by {change_in_words(change, signed=False)} {values}"
+        return f"{'rose' if _rose(change) else 'fell'} by {change_in_words(change, signed=False)} {values}"
     return f"changed by {change_in_words(change, signed=True)} {values}, {_doubt(change)}"
 
 
@@ -89,31 +89,44 @@ def _general_sentence(changes: Mapping[str, HeldoutChange]) -> str:
     if not changes:
         return "No general text was held out, so what was forgotten was not measured."
     if len(changes) == 1:
-        ((name, change),) = changes.items()
-        return f"The general source {_clause(name, change)}: {_forgotten(changes)}."
+        return f"The general source {_clauses(changes)}: {_forgotten(changes)}."
     return f"Of the general sources, {_clauses(changes)}: {_forgotten(changes)}."
 
 
 def _clauses(changes: Mapping[str, HeldoutChange]) -> str:
     """All of a few sources; of many, those that rose most and the span of the others."""
     if len(changes) <= _NAMED_SOURCES:
-        return _list([_clause(name, change) for name, change in changes.items()])
+        return _list(_named(list(changes.items())))
     worst_first = sorted(changes.items(), key=lambda item: -item[1].change)
-    named = [item for item in worst_first if item[1].is_clear and item[1].change > 0][: _NAMED_SOURCES - 1] or worst_first[:1]
+    named = [item for item in worst_first if _rose(item[1])][: _NAMED_SOURCES - 1] or worst_first[:1]
     rest = [change.change for _, change in worst_first[len(named) :]]
     span = f"the other {len(rest)} changed by {percent(min(rest), signed=True)} to {percent(max(rest), signed=True)}"
-    return _list([*(_clause(name, change) for name, change in named), span])
+    return _list([*_named(named), span])
 
 
-def _clause(name: str, change: HeldoutChange) -> str:
-    if change.is_clear and change.change > 0:
-        return f"{name} rose by {change_in_words(change, signed=False)}"
+def _named(changes: Sequence[tuple[str, HeldoutChange]]) -> list[str]:
+    """A clause for each source; a verb is not said twice in a row."""
+    clauses, verb_before = [], ""
+    for name, change in changes:
+        verb = "rose" if _rose(change) else "changed"
+        clauses.append(f"{name} by {_amount(change)}" if verb == verb_before else f"{name} {verb} by {_amount(change)}")
+        verb_before = verb
+    return clauses
+
+
+def _amount(change: HeldoutChange) -> str:
+    if _rose(change):
+        return change_in_words(change, signed=False)
     value = percent(change.change, change_digits(change), signed=True)
-    return f"{name} changed by {value}" if change.is_clear else f"{name} changed by {value} ({_doubt(change)})"
+    return value if change.is_clear else f"{value} ({_doubt(change)})"
+
+
+def _rose(change: HeldoutChange) -> bool:
+    return change.is_clear and change.change > 0
 
 
 def _forgotten(changes: Mapping[str, HeldoutChange]) -> str:
-    rose = [name for name, change in changes.items() if change.is_clear and change.change > 0]
+    rose = [name for name, change in changes.items() if _rose(change)]
     if len(rose) == len(changes) > 1:
         return "all were forgotten in part"
     if len(rose) > _NAMED_SOURCES:

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.errors import RunExistsError
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.lines import read_lines
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +48,7 @@ def start_attempt(run: RunDirectory, *, world_size: int, from_step: int) -> int:
     Returns:
         Its number, from 1.
     """
-    attempt = len([line for line in _lines(run) if line["event"] == "start"]) + 1
+    attempt = len([line for line in read_lines(run.attempts) if line["event"] == "start"]) + 1
     _append(run, {"event": "start", "attempt": attempt, "host": socket.gethostname(), "world_size": world_size, "from_step": from_step})
     return attempt
 
@@ -84,7 +85,7 @@ def only_attempt(run: RunDirectory) -> Iterator[None]:
 
 def read_status(run: RunDirectory) -> Status:
     """How the run stands, by its ledger and its lock."""
-    lines = list(_lines(run))
+    lines = list(read_lines(run.attempts))
     starts = [line for line in lines if line["event"] == "start"]
     if not starts:
         return Status(state="planned", attempts=0)
@@ -106,11 +107,6 @@ def _is_held(run: RunDirectory) -> bool:
         except BlockingIOError:
             return True
     return False
-
-
-def _lines(run: RunDirectory) -> Iterator[dict[str, Any]]:
-    if run.attempts.exists():
-        yield from (json.loads(line) for line in run.attempts.read_text(encoding="utf-8").splitlines())
 
 
 def _append(run: RunDirectory, entry: dict[str, Any]) -> None:

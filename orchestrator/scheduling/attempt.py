@@ -14,9 +14,9 @@ from orchestrator.feed.worker import start_workers
 from orchestrator.mixture.plan import read_plan
 from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.lines import read_lines
 from orchestrator.scheduling.cluster import ray_cluster
 from orchestrator.scheduling.gang import run_gang
-from orchestrator.tracking.metrics import read_lines
 
 
 def run_attempt(run: RunDirectory, config: Config, checkpoint: Checkpoint | None) -> None:
@@ -61,7 +61,7 @@ def _run(run: RunDirectory, config: Config, attempt: int, checkpoint: Path | Non
 
 
 def _rank(job: dict[str, Any]) -> None:
-    """What Ray Train calls on a rank. torch and DeepSpeed are imported there, not here in the driver."""
+    """What Ray Train calls on a rank. DeepSpeed and the models are imported there, not here in the driver."""
     from orchestrator.scheduling.rank import run_rank
 
     run_rank(job)

@@ -9,6 +9,7 @@ from typing import Any
 
 os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # ranks have logs of their own
 
+from ray.exceptions import RayError
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
@@ -66,10 +67,18 @@ def _fit(trainer: TorchTrainer) -> None:
 
 
 def _first_cause(error: WorkerGroupError, logs: Path) -> OrchestratorError:
-    """The rank that failed by itself, rather than one that fell with it."""
-    for failure in error.worker_failures.values():
-        if isinstance(cause := getattr(failure, "cause", failure), OrchestratorError):
-            return cause
-    rank, failure = next(iter(error.worker_failures.items()))
-    summary = str(failure).strip().splitlines()[-1] if str(failure).strip() else type(failure).__name__
-    return InfrastructureError(f"rank {rank} failed: {summary}. Its log is in {logs}; go on with `midtrain resume`.")
+    """What ended the gang: an error of ours, else a process that died, else an exception that nobody foresaw."""
+    failures = {rank: getattr(failure, "_base_exc", failure) for rank, failure in error.worker_failures.items()}  # Ray Train wraps them
+    if ours := [failure for failure in failures.values() if isinstance(failure, OrchestratorError)]:
+        return ours[0]
+    unforeseen = {rank: failure for rank, failure in failures.items() if not _is_infrastructure(failure)}
+    kind, of_kind = (RankFailedError, unforeseen) if len(unforeseen) == len(failures) else (InfrastructureError, failures)
+    rank, failure = min(of_kind.items(), key=lambda item: not isinstance(item[1], RayError))
+    first_line = (str(failure).strip().splitlines() or [""])[0]
+    return kind(f"rank {rank} failed: {type(failure).__name__}: {first_line}. Its log is in {logs}; go on with `midtrain resume`.")
+
+
+def _is_infrastructure(failure: Exception) -> bool:
+    """Whether a process, disk or connection failed: a rank whose neighbour died sees only that the connection is gone."""
+    lost = ("gloo", "nccl", "connection")
+    return isinstance(failure, RayError | OSError) or any(word in str(failure).lower() for word in lost)

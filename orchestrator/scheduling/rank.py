@@ -1,5 +1,6 @@
 """What one rank does in an attempt: build the engine, load, then step, log, evaluate and save, each when it is due."""
 
+import math
 import os
 import socket
 import sys
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ray import train as ray_train
 from torch import distributed
@@ -23,7 +25,7 @@ from orchestrator.feed.slices import steps_per_block
 from orchestrator.feed.worker import FeedWorker
 from orchestrator.mixture.plan import Plan, read_plan
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.shards.manifest import read_manifest
+from orchestrator.shards.manifest import Manifest, read_manifest
 from orchestrator.shards.reader import ShardReader
 from orchestrator.tracking.metrics import MetricsFile
 from orchestrator.tracking.recorder import LoggedInterval, Recorder
@@ -79,6 +81,7 @@ class _RankAttempt:
     def __init__(self, job: RankJob, run: RunDirectory, config: Config, plan: Plan) -> None:
         self._job, self._run, self._config, self._plan = job, run, config, plan
         self._ranks = _TorchRanks()
+        self._manifests = [read_manifest(Path(config.shards.dir) / source.name, source.name) for source in plan.sources]
         self._engine = Engine(config.model, config.training, self._ranks.world_size)
         fresh: dict[str, Any] = {"step": 0, "tokens": [0] * len(plan.sources)}
         state = self._engine.load(job.checkpoint) if job.checkpoint else fresh
@@ -86,7 +89,7 @@ class _RankAttempt:
         self._total_tokens: list[int] = state["tokens"]  # trained so far, by source: counted from the batches, not from the plan
         self._sums = IntervalSums(len(plan.sources), self._engine.device)
         self._interval: list[StepDone] = []  # steps since the last line
-        self._heldout = list(_open_heldout(config, plan))
+        self._heldout = list(_open_heldout(config, plan, self._manifests))
         self._recorder = _open_recorder(run, config, plan, self._from_step) if self._ranks.rank == 0 else None
 
     def train(self) -> None:
@@ -112,7 +115,8 @@ class _RankAttempt:
 
     def _batches(self) -> Iterator[Batch]:
         each = self._plan.sequences_per_step // self._ranks.world_size
-        sequence_bytes = (self._plan.sequence_length + 1) * 2
+        token_bytes = max(np.dtype(manifest.dtype).itemsize for manifest in self._manifests)
+        sequence_bytes = (self._plan.sequence_length + 1) * token_bytes
         return load_batches(
             self._job.workers,
             range(self._from_step, self._plan.steps),
@@ -140,7 +144,12 @@ class _RankAttempt:
 
     def _evaluate(self) -> dict[str, list[float]]:
         ranks, micro_batch = self._ranks, self._config.training.micro_batch
-        return measure(self._engine, self._heldout, micro_batch=micro_batch, rank=ranks.rank, world_size=ranks.world_size)
+        losses = measure(self._engine, self._heldout, micro_batch=micro_batch, rank=ranks.rank, world_size=ranks.world_size)
+        if not all(math.isfinite(loss) for by_sequence in losses.values() for loss in by_sequence):
+            raise NumericsError(
+                "the held-out loss is not finite: the weights are lost. Resume from the checkpoint before, at a lower learning rate."
+            )
+        return losses
 
     def _record(self, step: int, interval: LoggedInterval | None, heldout: dict[str, list[float]]) -> None:
         if self._recorder:
@@ -172,18 +181,18 @@ class _TorchRanks:
         return values
 
 
-def _open_heldout(config: Config, plan: Plan) -> Iterator[Heldout]:
+def _open_heldout(config: Config, plan: Plan, manifests: Sequence[Manifest]) -> Iterator[Heldout]:
     """The held-out sequences of the sources that have any."""
-    for source in plan.sources:
-        directory = Path(config.shards.dir) / source.name
-        manifest = read_manifest(directory, source.name)
-        yield choose_heldout(
-            source.name,
-            ShardReader(directory, manifest, "heldout"),
-            unique_sequences=manifest.unique_sequences("heldout", plan.sequence_length),
-            max_sequences=config.evaluation.max_sequences,
-            sequence_length=plan.sequence_length,
-        )
+    for source, manifest in zip(plan.sources, manifests, strict=True):
+        num = manifest.unique_sequences("heldout", plan.sequence_length)
+        if num:
+            yield choose_heldout(
+                source.name,
+                ShardReader(Path(config.shards.dir) / source.name, manifest, "heldout"),
+                unique_sequences=num,
+                max_sequences=config.evaluation.max_sequences,
+                sequence_length=plan.sequence_length,
+            )
 
 
 def _open_recorder(run: RunDirectory, config: Config, plan: Plan, from_step: int) -> Recorder:
@@ -200,7 +209,7 @@ def _refuse_non_finite(interval: LoggedInterval) -> None:
     if not torch.isfinite(values).all():
         raise NumericsError(
             f"step {interval.step}: loss sums by source {list(interval.losses)}, gradient norm {interval.gradient_norm:g}: not finite. "
-            f"Lower training.learning_rate={interval.learning_rate:g} or raise training.warmup_steps, and resume from the last checkpoint."
+            f"Lower training.learning_rate={interval.learning_rate:g} or raise training.warmup_steps in the run's config.yaml, and resume."
         )
 
 

@@ -120,9 +120,11 @@ def read_unit_result(marker: Path, request: str) -> UnitResult | None:
         content: dict[str, Any] = json.loads(marker.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    if content["request"] != request:
+    if content.get("request") != request:
         return None
     train, heldout = (Shard(**content[split]) if content[split] else None for split in ("train", "heldout"))
+    if not all((marker.parent / shard.file).is_file() for shard in (train, heldout) if shard):
+        return None
     return UnitResult(request=request, rejects=[(o, r) for o, r in content["rejects"]], train=train, heldout=heldout)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config.schema import ShardsConfig, SourceConfig
-from orchestrator.corpus.files import into_units, list_files
+from orchestrator.corpus.files import Unit, into_units, list_files
 from orchestrator.errors import DataError
 from orchestrator.shards.manifest import Manifest, UnitResult, write_manifest
 from orchestrator.shards.tokenize import UnitTask
@@ -29,6 +29,7 @@ def plan_source(name: str, source: SourceConfig, shards: ShardsConfig, vocabular
     """
     groups = [(into_units(list_files(name, source.paths), shards.shard_bytes), source.heldout_share)]
     if source.heldout_paths:
+        _refuse_shared(name, groups[0][0], list_files(name, source.heldout_paths))
         groups.append((into_units(list_files(name, source.heldout_paths), shards.shard_bytes), 1.0))
     units = [(unit, share) for group, share in groups for unit in group]
     tasks = [
@@ -43,6 +44,13 @@ def plan_source(name: str, source: SourceConfig, shards: ShardsConfig, vocabular
         for index, (unit, share) in enumerate(units)
     ]
     return SourceWork(name, source, tasks)
+
+
+def _refuse_shared(name: str, trained: Sequence[Unit], heldout: Sequence[tuple[str, int]]) -> None:
+    """A file that is trained says nothing when it is measured."""
+    files = {path for unit in trained for path, _ in unit.files}
+    if shared := [path for path, _ in heldout if path in files]:
+        raise DataError(f"source {name!r}: {shared[0]} is both in paths and in heldout_paths. Take it out of one of them.")
 
 
 def finish_source(work: SourceWork, results: Sequence[UnitResult], vocabulary: Vocabulary) -> Manifest:

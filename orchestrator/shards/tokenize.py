@@ -63,11 +63,12 @@ def run_unit(task: UnitTask) -> UnitResult:
     Raises:
         InfrastructureError: the shards cannot be written.
     """
-    if done := read_unit_result(task.marker, task.request):
+    request = task.request  # of the files as they are before they are read
+    if done := read_unit_result(task.marker, request):
         return done
     try:
         task.directory.mkdir(parents=True, exist_ok=True)
-        result = _tokenise(task)
+        result = _tokenise(task, request)
         write_json_whole(task.marker, asdict(result))
     except OSError as error:
         raise InfrastructureError(
@@ -76,7 +77,7 @@ def run_unit(task: UnitTask) -> UnitResult:
     return result
 
 
-def _tokenise(task: UnitTask) -> UnitResult:
+def _tokenise(task: UnitTask, request: str) -> UnitResult:
     rejects: list[tuple[str, str]] = []
     tokenizer = task.vocabulary.open()
     with ExitStack() as stack:
@@ -86,7 +87,7 @@ def _tokenise(task: UnitTask) -> UnitResult:
                 split = "heldout" if is_heldout(document.id, task.heldout_share) else "train"
                 writers[split].add(document, [*ids, task.vocabulary.separator_id])
         shards = {split: writer.finish() for split, writer in writers.items()}
-    return UnitResult(request=task.request, rejects=rejects, train=shards["train"], heldout=shards["heldout"])
+    return UnitResult(request=request, rejects=rejects, train=shards["train"], heldout=shards["heldout"])
 
 
 def _accepted(task: UnitTask, rejects: list[tuple[str, str]]) -> Iterator[Document]:
@@ -145,7 +146,10 @@ class _ShardWriter:
 
         if not self._num_tokens:
             return None
-        parquet.write_table(pyarrow.table(self._documents), self._directory / f"{self._stem}.documents.parquet")
+        listed = self._directory / f"{self._stem}.documents.parquet"
+        partial = listed.with_name(f"{listed.name}.partial-{os.getpid()}")
+        parquet.write_table(pyarrow.table(self._documents), partial)
+        partial.rename(listed)
         self._file.flush()
         os.fsync(self._file.fileno())
         name = f"{self._stem}.bin"

@@ -33,7 +33,11 @@ class Vocabulary:
         return np.dtype(np.uint16 if self.num_tokens <= 1 << 16 else np.uint32)
 
     def open(self) -> Tokenizer:
-        return Tokenizer.from_file(str(self.file))
+        """The tokenizer, whole documents only: a truncation or padding that its file asks for is for other uses."""
+        tokenizer = Tokenizer.from_file(str(self.file))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
 
 
 def load_vocabulary(model_path: str, separator: str | None) -> Vocabulary:

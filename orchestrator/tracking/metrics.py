@@ -2,9 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from orchestrator.runs.lines import read_lines
 
 
 class MetricsFile:
@@ -18,7 +20,10 @@ class MetricsFile:
         """
         kept = [line for line in read_lines(path) if line["step"] <= from_step and not (from_step == 0 and line["step"] == 0)]
         partial = path.with_name(path.name + ".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        with partial.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in kept)
+            file.flush()
+            os.fsync(file.fileno())
         partial.rename(path)
         self._file = path.open("a", encoding="utf-8")
 
@@ -30,12 +35,3 @@ class MetricsFile:
 
     def close(self) -> None:
         self._file.close()
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics file, in order. A last line that a killed writer left unfinished is not one."""
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
-            yield json.loads(line)

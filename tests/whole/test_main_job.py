@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from orchestrator.checkpoints.store import committed_checkpoints
-from orchestrator.tracking.metrics import read_lines
+from orchestrator.runs.lines import read_lines
 from tests.support.tiny import overrides, write_everything
 
 MIDTRAIN = str(Path(sys.executable).with_name("midtrain"))
