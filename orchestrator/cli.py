@@ -34,8 +34,9 @@ def main() -> None:
         code = 130
     except Exception as error:
         code = getattr(error, "exit_code", 1)
-        if hasattr(error, "format_message"):  # the command line itself was wrong
-            print(f"error: {error.format_message()} See midtrain --help.", file=sys.stderr)
+        if hasattr(error, "format_message"):  # the command line itself was wrong; without a word, the help was printed instead
+            if message := error.format_message():
+                print(f"error: {message} See midtrain --help.", file=sys.stderr)
         else:
             traceback.print_exc()
             print("error: this is a bug in midtrain; please report it with the lines above.", file=sys.stderr)

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.commands.console import Console
-from orchestrator.config.schema import Config
+from orchestrator.config.schema import SHORTEST_SEQUENCE_TOKENS, Config
 from orchestrator.errors import ConfigError, DataError
 from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import Supply, make_plan, shares_from_spec_share
 from orchestrator.shards.manifest import Manifest, read_manifest
+from orchestrator.shards.preparation import source_request
 from orchestrator.shards.vocabulary import Vocabulary, check_fits, load_vocabulary
 
 
@@ -63,6 +64,8 @@ def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) 
             f"source {name!r} was prepared with another tokenizer or document separator than those of model.path={config.model.path}. "
             f"Run `midtrain prepare` again, or set shards.dir to the shards of this model."
         )
+    if manifest.request != source_request(source):
+        raise ConfigError(f"source {name!r} was prepared from other paths, held-out documents or text field. Run `midtrain prepare` again.")
     if manifest.role != source.role:
         raise ConfigError(
             f"source {name!r} was prepared with role {manifest.role} and is configured as {source.role}. Run `midtrain prepare` again."
@@ -71,9 +74,11 @@ def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) 
     kept_back = bool(source.heldout_paths) or source.heldout_share > 0
     for split, needed in (("train", True), ("heldout", kept_back)):
         if needed and not manifest.unique_sequences(split, length):
+            shorter = manifest.tokens(split) - 1
+            remedy = f", or shorten the sequence to {shorter}" if shorter >= SHORTEST_SEQUENCE_TOKENS else ""
             raise DataError(
-                f"source {name!r} has {manifest.tokens(split):,} {split} tokens, less than training.sequence_length={length} and"
-                f" its last label. Give it more text, or shorten the sequence to {max(0, manifest.tokens(split) - 1)}."
+                f"source {name!r} has {manifest.tokens(split):,} {split} tokens, less than training.sequence_length={length} and its last "
+                f"label. Give it more text{remedy}."
             )
 
 

@@ -51,7 +51,7 @@ def show_summary(summary: dict[str, Any], run: RunDirectory, console: Console) -
         [name, c.role, f"{c.before:.4f}", _with_error(c.after, c.stderr), wording.change_in_words(c, signed=True), f"{c.num_sequences:,}"]
         for name, c in changes.items()
     ]
-    if rows:
+    if wording.measured_since(changes):
         console.table("held-out loss, nats a token", columns, rows)
     console.say(
         f"{summary['tokens']:,} tokens in {summary['steps']:,} steps, {summary['tokens_per_second']:,.0f} tokens a second, "

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -40,14 +41,15 @@ def load_config(overrides: Sequence[str]) -> Config:
     refuse_secrets(overrides)
     shipped, own = resource("conf"), Path.cwd() / "conf"
     _refuse_shadowing(shipped, own)
-    searched = [f"hydra.searchpath=[file://{own}]"] if own.is_dir() and own != shipped else []
+    quoted = f"file://{own}".replace("'", "\\'")
+    searched = [f"hydra.searchpath=['{quoted}']"] if own.is_dir() and own != shipped else []
     folders = [folder for folder in (shipped, own) if folder.is_dir()]
     prepared = [_as_override(override, folders) for override in overrides]
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(shipped)):
             composed = compose("config", overrides=[*searched, *prepared])
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
         raise ConfigError(_hydra_message(error)) from None
     refuse_secrets_within(values)
     return _validate(_with_absolute_paths(values))
@@ -63,14 +65,14 @@ def read_config(path: Path) -> Config:
         return _validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ConfigError(f"{path.parent} is not a run: it has no config.yaml. `midtrain train` makes one.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
         raise ConfigError(f"{path} is not YAML any more: {error}. Restore it, or start a new run.") from None
 
 
 def dump_config(config: Config) -> str:
     """The configuration as YAML that `read_config` takes."""
     values = TypeAdapter(Config).dump_python(config, mode="json")
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(values, sort_keys=False)
 
 
 def _refuse_shadowing(shipped: Path, own: Path) -> None:
@@ -85,18 +87,24 @@ def _refuse_shadowing(shipped: Path, own: Path) -> None:
 
 def _with_absolute_paths(values: Any) -> Any:
     """Paths are meant from where the command was given; the run is then at home anywhere. What is malformed is left for validation."""
-    if isinstance(run := values.get("run"), dict):
-        run["dir"] = str(Path(run.get("dir") or f"runs/{run.get('name')}").absolute())
-    if isinstance(shards := values.get("shards"), dict) and isinstance(shards.get("dir"), str):
-        shards["dir"] = str(Path(shards["dir"]).absolute())
-    model = values.get("model")
-    if isinstance(model, dict) and isinstance(model.get("path"), str) and Path(model["path"]).is_dir():
-        model["path"] = str(Path(model["path"]).absolute())
-    for source in (values.get("sources") or {}).values():
+    run, shards, model, sources = (_mapping(values.get(group)) for group in ("run", "shards", "model", "sources"))
+    run["dir"] = _absolute(run.get("dir") or f"runs/{run.get('name')}")
+    shards["dir"] = _absolute(shards.get("dir"))
+    if isinstance(model.get("path"), str) and Path(model["path"]).is_dir():
+        model["path"] = _absolute(model["path"])
+    for source in map(_mapping, sources.values()):
         for key in ("paths", "heldout_paths"):
-            if isinstance(source, dict) and isinstance(source.get(key), list):
-                source[key] = [str(Path(path).absolute()) if isinstance(path, str) else path for path in source[key]]
+            if isinstance(source.get(key), list):
+                source[key] = [_absolute(path) for path in source[key]]
     return values
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _absolute(path: Any) -> Any:
+    return str(Path(path).absolute()) if isinstance(path, str) else path
 
 
 def _as_override(override: str, folders: Sequence[Path]) -> str:
@@ -104,17 +112,20 @@ def _as_override(override: str, folders: Sequence[Path]) -> str:
     key, equals, _ = override.partition("=")
     if not equals:
         raise ConfigError(f"{override!r} is not an override. Write it as key=value, for example mixture.spec_share=0.1.")
+    if key.lstrip("+~").split(".")[0] == "hydra":
+        raise ConfigError(f"{key} is Hydra's own and not a configuration key of midtrain. Leave it out.")
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        raise ConfigError(f"{key}: its value cannot be read. Quote it twice, for the shell and for Hydra: {key}='\"…\"'") from None
     is_group = any((folder / key).is_dir() for folder in folders)
     return override if is_group or key.startswith(("+", "~")) else f"++{override}"
 
 
 def _hydra_message(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    missing = [line for line in lines if line.startswith("Missing mandatory value: ")]
-    if missing:
-        key = missing[0].removeprefix("Missing mandatory value: ")
-        return f"{key} has no value. Give one: {key}=…, or choose an experiment that does, for example experiment=demo."
-    return " ".join(lines)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} has no value. Give one: {error.full_key}=…, or choose an experiment that does, such as experiment=demo."
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
 
 
 def _validate(values: Any) -> Config:
@@ -128,7 +139,9 @@ def _explain(detail: ErrorDetails) -> str:
     location = [str(part) for part in detail["loc"]]
     key = ".".join(location)
     if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        close = difflib.get_close_matches(key, list(_known_keys(location)), n=1, cutoff=0.0)
+        known = list(_known_keys(location))
+        beside = [other for other in known if other.startswith(f"{location[0]}.")] if len(location) > 1 else known
+        close = difflib.get_close_matches(key, beside or known, n=1, cutoff=0.0)
         return f"{key} is not a configuration key. The closest is {close[0]}." if close else f"{key} is not a configuration key."
     if detail["type"] in ("missing", "missing_argument"):
         return f"{key} has no value. Give one: {key}=…"

@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
+SHORTEST_SEQUENCE_TOKENS = 8
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -97,7 +98,7 @@ class FeedConfig:
 class TrainingConfig:
     """The optimisation."""
 
-    sequence_length: Annotated[int, Field(ge=8)]  # tokens
+    sequence_length: Annotated[int, Field(ge=SHORTEST_SEQUENCE_TOKENS)]  # tokens
     sequences_per_step: Count  # of one update, over all ranks: the global batch
     micro_batch: Count  # sequences of one forward pass of a rank; gradient accumulation follows
     precision: Literal["fp32", "bf16"]

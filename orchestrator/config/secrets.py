@@ -6,8 +6,12 @@ from typing import Any
 
 from orchestrator.errors import ConfigError
 
-_SECRET_KEY = re.compile(r"(?:^|[._])(?:api_?key|secret|password|passwd|credentials?|(?:access|auth|hf|api)_?token|token)$", re.IGNORECASE)
-_LOGIN_IN_URL = re.compile(r"://[^/\s@]+:[^/\s@]+@")
+_SECRET_KEY = re.compile(
+    r"(?:^|[._])(?:api_?key|secret|password|passwd|credentials?|(?:access|auth|hf|api)_?token|token|secret_?key|private_?key)$",
+    re.IGNORECASE,
+)
+_SECRET_WITHIN = re.compile(r"(?:api_?key|secret|password|passwd|credentials?|token)\s*[:=]", re.IGNORECASE)
+_LOGIN_IN_URL = re.compile(r"://[^/\s@]+@")
 
 
 def refuse_secrets(overrides: Sequence[str]) -> None:
@@ -21,6 +25,8 @@ def refuse_secrets(overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key, _, value = override.partition("=")
+        if "://" in key:
+            key, value = "an argument", override
         _refuse(key, value)
 
 
@@ -45,7 +51,7 @@ def refuse_secrets_within(values: Any, key: str = "") -> None:
 
 
 def _refuse(key: str, value: str) -> None:
-    if _SECRET_KEY.search(key):
+    if _SECRET_KEY.search(key) or _SECRET_WITHIN.search(value):
         raise ConfigError(
             f"{key} looks like a secret, and the configuration is written to the run. Put it in the environment, as WANDB_API_KEY."
         )

@@ -60,7 +60,8 @@ def read_documents(path: Path, text_field: str) -> Iterator[Document | Reject]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}. Restore it or its permissions, or take it out of the paths.") from None
     if path.name.endswith((".txt", ".md")):
-        yield _from_text(path)
+        whole = _decoded(str(path), path.read_bytes())
+        yield _document(str(path), _without_front_matter(whole.text)) if isinstance(whole, Document) else whole
     elif path.name.endswith(".parquet"):
         yield from _from_parquet(path, text_field)
     else:
@@ -78,12 +79,12 @@ def _document(origin: str, text: Any) -> Document | Reject:
         return Reject(origin, "the text holds a lone surrogate, which is not Unicode text")
 
 
-def _from_text(path: Path) -> Document | Reject:
+def _decoded(origin: str, data: bytes) -> Document | Reject:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return Reject(str(path), f"not UTF-8: {error.reason} at byte {error.start}")
-    return _document(str(path), _without_front_matter(text))
+        return Reject(origin, f"not UTF-8: {error.reason} at byte {error.start}")
+    return _document(origin, text)
 
 
 def _without_front_matter(text: str) -> str:
@@ -134,8 +135,10 @@ def _from_parquet(path: Path, text_field: str) -> Iterator[Document | Reject]:
                 return
             row = 0
             for batch in file.iter_batches(batch_size=1024, columns=[text_field]):
-                for text in batch.column(0).to_pylist():
-                    yield _document(f"{path}:{row}", text)
+                column = batch.column(0)
+                is_text = pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type)
+                for value in (column.cast(pyarrow.large_binary()) if is_text else column).to_pylist():
+                    yield _decoded(f"{path}:{row}", value) if is_text and value is not None else _document(f"{path}:{row}", value)
                     row += 1
     except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
         yield Reject(str(path), f"not readable as Parquet: {error}")

@@ -30,7 +30,8 @@ def list_files(source_name: str, patterns: Sequence[str]) -> list[tuple[str, int
     Raises:
         DataError: a pattern matches nothing, or a file is of no known kind or empty.
     """
-    found = {path: path.stat().st_size for pattern in patterns for path in _matches(source_name, pattern)}
+    matches = {path.resolve(): path for pattern in reversed(patterns) for path in reversed(_matches(source_name, pattern))}
+    found = {path: path.stat().st_size for path in reversed(matches.values())}
     for path, size in found.items():
         if size == 0:
             raise DataError(f"source {source_name!r}: {path} is empty (0 bytes). Remove it, or take it out of sources.{source_name}.paths.")
@@ -44,7 +45,7 @@ def _matches(source_name: str, pattern: str) -> list[Path]:
     elif path.is_dir():
         matches = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(SUFFIXES))
     else:
-        matches = sorted(p for p in map(Path, glob.glob(pattern, recursive=True)) if p.is_file())  # noqa: PTH207 (the pattern may be absolute)
+        matches = sorted(p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file())  # noqa: PTH207 (the pattern may be absolute)
     if not matches:
         raise DataError(
             f"source {source_name!r}: no file at {pattern} (from {Path.cwd()}). "

@@ -19,7 +19,7 @@ from orchestrator.resources import resource
 from orchestrator.runs.directory import RunDirectory
 
 _HOME = Path("data/demo")
-_UPDATES = 100
+_MOST_UPDATES, _FEWEST_UPDATES = 100, 40
 _TRAINING_SECONDS = 300
 _FLOPS_PER_TOKEN = 6 * 134.5e6  # 6 per parameter and token (Kaplan et al., "Scaling Laws for Neural Language Models", 2020)
 
@@ -58,21 +58,24 @@ def _run_anew(console: Console) -> None:
 
 
 def fit_to_machine(speed: Speed) -> list[str]:
-    """Overrides that make the demo's training take minutes: the number of updates is fixed, the batch follows the machine.
+    """Overrides that make the demo's training take minutes.
+
+    Many small updates teach more than few large ones, so a fast machine gets larger batches, and a slow one fewer updates.
 
     Args:
         speed: of the machine.
     """
     sequence_length = load_config(["experiment=demo"]).training.sequence_length
-    tokens = speed.flops_per_second * _TRAINING_SECONDS / _FLOPS_PER_TOKEN
-    micro_batch = max(1, round(tokens / (_UPDATES * sequence_length * 2)))
+    sequences = speed.flops_per_second * _TRAINING_SECONDS / _FLOPS_PER_TOKEN / sequence_length
+    micro_batch = max(1, round(sequences / (_MOST_UPDATES * 2)))
+    updates = min(_MOST_UPDATES, max(_FEWEST_UPDATES, round(sequences / (2 * micro_batch))))
     return [
         f"training.precision={speed.precision}",
         f"training.micro_batch={micro_batch}",
         f"training.sequences_per_step={2 * micro_batch}",
-        f"mixture.total_tokens={_UPDATES * 2 * micro_batch * sequence_length}",
-        f"checkpoints.every_steps={_UPDATES // 2}",
-        f"evaluation.every_steps={_UPDATES // 2}",
+        f"mixture.total_tokens={updates * 2 * micro_batch * sequence_length}",
+        f"checkpoints.every_steps={updates // 2}",
+        f"evaluation.every_steps={updates // 2}",
     ]
 
 

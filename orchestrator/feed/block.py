@@ -46,4 +46,4 @@ def build_block(plan: Plan, readers: Sequence[ShardReader], *, steps: range, ran
     for index in np.unique(draws.sources):
         here = draws.sources == index
         tokens[here] = readers[index].gather(draws.positions[here], plan.sequence_length)
-    return Block(steps.start, tokens.reshape(*numbers.shape, -1), draws.sources.reshape(numbers.shape))
+    return Block(steps.start, tokens.reshape(*numbers.shape, plan.sequence_length + 1), draws.sources.reshape(numbers.shape))

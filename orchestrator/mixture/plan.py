@@ -10,6 +10,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from orchestrator.errors import ConfigError
 from orchestrator.mixture.interleave import Ints, Tree, build_tree, counts_before, sources_of
 from orchestrator.mixture.shuffle import shuffle_key, shuffled
 
@@ -182,7 +183,16 @@ def write_plan(plan: Plan, path: Path) -> None:
 
 
 def read_plan(path: Path) -> Plan:
-    """Read what `write_plan` wrote."""
-    content = json.loads(path.read_text(encoding="utf-8"))["plan"]
-    sources = tuple(PlannedSource(**source) for source in content.pop("sources"))
-    return Plan(sources=sources, **content)
+    """Read what `write_plan` wrote.
+
+    Raises:
+        ConfigError: it is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))["plan"]
+        sources = tuple(PlannedSource(**source) for source in content.pop("sources"))
+        return Plan(sources=sources, **content)
+    except FileNotFoundError:
+        raise ConfigError(f"{path.parent} is not a run: it has no plan.json. `midtrain train` makes one.") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is damaged ({type(error).__name__}: {error}). Restore it, or start a new run.") from None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from orchestrator.errors import MixtureError
+from orchestrator.mixture import remedies
 from orchestrator.mixture.apportion import exact, round_quotas
 from orchestrator.mixture.interleave import MAX_SEQUENCES
 from orchestrator.mixture.plan import Plan, PlannedSource
@@ -84,7 +85,8 @@ def make_plan(supplies: Sequence[Supply], *, total_tokens: int, sequence_length:
     if steps == 0:
         raise MixtureError(
             f"mixture.total_tokens={total_tokens:,} is less than one step of {tokens_per_step:,} tokens "
-            f"({sequences_per_step} sequences of {sequence_length}). Raise it to {tokens_per_step:,} or lower training.sequences_per_step."
+            f"({sequences_per_step} sequences of {sequence_length}). Raise it to {tokens_per_step:,}"
+            f"{' or lower training.sequences_per_step' if total_tokens >= sequence_length else ''}."
         )
     num_sequences = steps * sequences_per_step
     if num_sequences > MAX_SEQUENCES:
@@ -94,7 +96,7 @@ def make_plan(supplies: Sequence[Supply], *, total_tokens: int, sequence_length:
         )
     counts = _counts(supplies, num_sequences)
     for supply, count in zip(supplies, counts, strict=True):
-        _check_supply(supply, count, num_sequences, sequence_length)
+        _check_supply(supply, count, steps, tokens_per_step, sequence_length)
     return Plan(
         sequence_length=sequence_length,
         sequences_per_step=sequences_per_step,
@@ -129,22 +131,22 @@ def _planned(supply: Supply, count: int) -> PlannedSource:
     )
 
 
-def _check_supply(supply: Supply, count: int, num_sequences: int, sequence_length: int) -> None:
-    share = float(supply.asked_share)
+def _check_supply(supply: Supply, count: int, steps: int, tokens_per_step: int, sequence_length: int) -> None:
+    per_step = tokens_per_step // sequence_length
+    num_sequences, share = steps * per_step, float(supply.asked_share)
     if supply.asked_share > 0 and count == 0:
-        needed_tokens = int(1 / supply.asked_share + 1) * sequence_length
+        needed_tokens = remedies.fewest_steps(supply.asked_share, per_step) * tokens_per_step
         raise MixtureError(
-            f"source {supply.name!r}: ratio {share:g} of {num_sequences:,} sequences rounds to none, so it would never be seen. "
-            f"Train at least {needed_tokens:,} tokens (mixture.total_tokens), or raise its ratio to {1 / num_sequences:.3g}."
+            f"source {supply.name!r}: ratio {share:g} of {num_sequences:,} sequences rounds to none: it would not be seen. Train at "
+            f"least {needed_tokens:,} tokens (mixture.total_tokens), or raise its ratio to {remedies.raised(Fraction(1, num_sequences))}."
         )
-    most = int(supply.max_epochs * supply.unique_sequences)
+    most = int(exact(supply.max_epochs) * supply.unique_sequences)
     if count > most:
-        tokens = num_sequences * sequence_length
-        reachable = most / num_sequences
-        fewer = int(most / supply.asked_share) * sequence_length
+        fewer = remedies.most_steps(supply.asked_share, per_step, most) * tokens_per_step
+        epochs = Fraction(count, max(1, supply.unique_sequences))
         raise MixtureError(
-            f"source {supply.name!r} has {supply.unique_sequences * sequence_length:,} unique tokens; ratio {share:g} of {tokens:,} "
-            f"trained tokens needs {count / max(1, supply.unique_sequences):.2f} epochs, over "
-            f"mixture.max_epochs.{supply.name}={supply.max_epochs:g}. Lower its ratio to {reachable:.4g}, "
-            f"train {fewer:,} tokens, or raise the cap to {-(-100 * count // max(1, supply.unique_sequences)) / 100:g}."
+            f"source {supply.name!r} has {supply.unique_sequences * sequence_length:,} unique tokens; ratio {share:g} of "
+            f"{num_sequences * sequence_length:,} trained tokens needs {float(epochs):.2f} epochs, over "
+            f"mixture.max_epochs.{supply.name}={supply.max_epochs:g}. Lower its ratio to {remedies.lowered(Fraction(most, num_sequences))}"
+            f"{f', train {fewer:,} tokens,' if fewer else ''} or raise the cap to {remedies.raised_cap(epochs)}."
         )

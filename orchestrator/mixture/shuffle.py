@@ -3,7 +3,8 @@
 A generalised Feistel network on a grid of a x b cells, the smallest near-square grid that holds the sequences (Black and Rogaway,
 "Ciphers with Arbitrary Finite Domains", CT-RSA 2002): a position is a (row, column) pair, each round adds a keyed hash of one to the
 other, and a result that falls outside the source is sent through again (cycle walking). Few are: the grid exceeds the source by less
-than one row.
+than one row. On a grid of a few cells the rounds cannot reach every order evenly, so a source of at most SMALL sequences is shuffled by
+sorting keyed hashes instead.
 """
 
 import math
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 ROUNDS = 8
+SMALL = 64
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -36,6 +38,8 @@ def shuffled(draws: Ints, *, size: int, key: int) -> tuple[Ints, Ints]:
     """
     epochs, indices = np.divmod(np.asarray(draws, dtype=np.int64), size)
     keys = _mix(epochs.astype(np.uint64) * _GOLDEN + np.uint64(key))
+    if size <= SMALL:
+        return epochs, _sorted(indices, keys, size)
     columns = math.isqrt(size - 1) + 1
     rows = -(-size // columns)
     positions = _feistel(indices, keys, rows, columns)
@@ -44,6 +48,13 @@ def shuffled(draws: Ints, *, size: int, key: int) -> tuple[Ints, Ints]:
         positions[outside] = _feistel(positions[outside], keys[outside], rows, columns)
         outside = outside[positions[outside] >= size]
     return epochs, positions
+
+
+def _sorted(indices: Ints, keys: Keys, size: int) -> Ints:
+    """The position with the i-th smallest hash of its epoch, for each index i."""
+    distinct, epoch_of = np.unique(keys, return_inverse=True)
+    hashes = _mix(distinct[:, None] + np.arange(1, size + 1, dtype=np.uint64) * _GOLDEN)
+    return np.argsort(hashes, axis=1, kind="stable")[epoch_of, indices]
 
 
 def _feistel(cells: Ints, keys: Keys, rows: int, columns: int) -> Ints:

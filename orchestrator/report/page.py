@@ -99,17 +99,17 @@ def _environment() -> Environment:
 
 
 def _facts(records: RunRecords) -> list[str]:
-    training, plan = records.config.training, records.plan
+    training, plan, ranks = records.config.training, records.plan, records.config.scheduling.world_size
     return [
         f"{plan.steps:,} steps of {plan.sequences_per_step:,} sequences of {plan.sequence_length:,} tokens",
-        f"{records.config.scheduling.world_size} ranks",
+        f"{ranks} rank{'' if ranks == 1 else 's'}",
         f"ZeRO stage {training.zero_stage}",
         training.precision,
     ]
 
 
 def _charts(timeline: Timeline, evaluations: Sequence[Evaluation], off: Floats, styles: Sequence[Style]) -> Iterator[Chart]:
-    if evaluations:
+    if len(evaluations) > 1:
         yield charts.heldout_chart(evaluations, styles)
     yield charts.loss_chart(timeline, styles)
     yield charts.deviation_chart(timeline, off, styles)
@@ -121,8 +121,8 @@ def _change_cards(changes: Mapping[str, HeldoutChange]) -> Iterator[Card]:
     """The least that the spec fell and the most that general text rose."""
     for title, is_spec in (("Spec, held-out loss", True), ("Worst general change", False)):
         side = {name: change for name, change in changes.items() if (change.role == "spec") == is_spec}
-        if not side:
-            yield Card(title, _NONE, "nothing held out")
+        if not wording.measured_since(side):
+            yield Card(title, _NONE, "measured before the first step only" if side else "nothing held out")
             continue
         name = max(side, key=lambda name: side[name].change)
         change = side[name]
@@ -181,7 +181,7 @@ def _time_parts(timeline: Timeline, records: RunRecords) -> list[TimePart]:
     if attempts_seconds is not None and attempts_seconds > step_seconds + stall_seconds:
         parts.append(("start-up, evaluation, steps made again", "var(--ink-faint)", attempts_seconds - step_seconds - stall_seconds))
     total = sum(seconds for _, _, seconds in parts)
-    return [TimePart(name=name, color=color, seconds=seconds, share=seconds / total) for name, color, seconds in parts]
+    return [TimePart(name=name, color=color, seconds=seconds, share=seconds / total) for name, color, seconds in parts if seconds > 0]
 
 
 def _attempts_seconds(attempts: Sequence[Attempt]) -> float | None:

@@ -29,6 +29,8 @@ def change_digits(change: HeldoutChange) -> int:
 
 def duration(seconds: float) -> str:
     """Such as `1 h 02 min`, `3 min 20 s`, `4.2 s` or `12 ms`."""
+    if seconds == 0:
+        return "0 s"
     if seconds < 0.9995:
         return f"{1000 * seconds:.0f} ms"
     if seconds < 59.95:
@@ -51,9 +53,14 @@ def headline(changes: Mapping[str, HeldoutChange]) -> str:
     """
     spec = {name: change for name, change in changes.items() if change.role == "spec"}
     general = {name: change for name, change in changes.items() if change.role != "spec"}
-    if changes and all(change.step == 0 for change in changes.values()):
+    if changes and not measured_since(changes):
         return "The held-out loss has not been measured since before the first step, so what was learned is not known yet."
     return f"{_spec_sentence(spec)} {_general_sentence(general)}"
+
+
+def measured_since(changes: Mapping[str, HeldoutChange]) -> bool:
+    """Whether the held-out loss was measured again after the first step."""
+    return any(change.step > 0 for change in changes.values())
 
 
 def progress(step: int, steps: int) -> str | None:

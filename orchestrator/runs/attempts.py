@@ -85,11 +85,12 @@ def only_attempt(run: RunDirectory) -> Iterator[None]:
 
 def read_status(run: RunDirectory) -> Status:
     """How the run stands, by its ledger and its lock."""
+    held = _is_held(run)  # before the ledger is read: what lets go of the lock has written its stop
     lines = list(read_lines(run.attempts))
     starts = [line for line in lines if line["event"] == "start"]
     if not starts:
         return Status(state="planned", attempts=0)
-    if _is_held(run):
+    if held:
         return Status(state="running", attempts=len(starts))
     last = lines[-1]
     if last["event"] != "stop":
@@ -110,6 +111,9 @@ def _is_held(run: RunDirectory) -> bool:
 
 
 def _append(run: RunDirectory, entry: dict[str, Any]) -> None:
+    if run.attempts.exists() and not run.attempts.read_bytes().endswith(b"\n"):  # a power cut tore the last line
+        entries = "".join(json.dumps(line) + "\n" for line in read_lines(run.attempts))
+        run.attempts.write_text(entries, encoding="utf-8")
     stamped = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **entry}
     with run.attempts.open("a", encoding="utf-8") as file:
         file.write(json.dumps(stamped) + "\n")

@@ -1,6 +1,7 @@
 """Where the files of a run are."""
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,7 @@ def create_run(root: Path, *, config: str, write_plan: Callable[[Path], None]) -
         write_plan(partial.plan)
         partial.root.rename(root)
     except OSError as error:
+        shutil.rmtree(partial.root, ignore_errors=True)
         raise InfrastructureError(f"cannot make the run directory {root}: {error}. Free the path, or set run.dir to another.") from error
     return RunDirectory(root)
 

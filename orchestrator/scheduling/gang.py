@@ -14,7 +14,7 @@ from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
-from orchestrator.errors import InfrastructureError, OrchestratorError
+from orchestrator.errors import InfrastructureError, OrchestratorError, RankFailedError
 
 
 def run_gang(

@@ -50,6 +50,7 @@ class Manifest:
 
     Attributes:
         name, role: as configured.
+        request: a hash of what the configuration says of its files and its held-out documents.
         dtype: of the token files, little-endian: uint16 or uint32.
         tokenizer: its fingerprint.
         separator_id: the token after every document.
@@ -59,6 +60,7 @@ class Manifest:
 
     name: str
     role: str
+    request: str
     dtype: str
     tokenizer: str
     separator_id: int
@@ -99,7 +101,7 @@ def read_manifest(directory: Path, source_name: str) -> Manifest:
     """
     path = directory / "manifest.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = dict(json.loads(path.read_text(encoding="utf-8")))
         fingerprint = content.pop("fingerprint")
         train, heldout = ([Shard(**shard) for shard in content.pop(split)] for split in ("train", "heldout"))
         manifest = Manifest(**content, train=train, heldout=heldout)
@@ -118,12 +120,13 @@ def read_unit_result(marker: Path, request: str) -> UnitResult | None:
     """The result of a unit that was completed for the same request, or none."""
     try:
         content: dict[str, Any] = json.loads(marker.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
-    if content.get("request") != request:
+    if not isinstance(content, dict) or content.get("request") != request:
         return None
     train, heldout = (Shard(**content[split]) if content[split] else None for split in ("train", "heldout"))
-    if not all((marker.parent / shard.file).is_file() for shard in (train, heldout) if shard):
+    files = [marker.parent / shard.file for shard in (train, heldout) if shard]
+    if not all(file.is_file() and file.stat().st_size for file in files):
         return None
     return UnitResult(request=request, rejects=[(o, r) for o, r in content["rejects"]], train=train, heldout=heldout)
 

@@ -1,8 +1,11 @@
 """What preparing a source takes, as a list of independent units, and what their results come to. Who runs the units is not its business."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import xxhash
 
 from orchestrator.config.schema import ShardsConfig, SourceConfig
 from orchestrator.corpus.files import Unit, into_units, list_files
@@ -46,6 +49,12 @@ def plan_source(name: str, source: SourceConfig, shards: ShardsConfig, vocabular
     return SourceWork(name, source, tasks)
 
 
+def source_request(source: SourceConfig) -> str:
+    """A hash of what the configuration says of a source's files and its held-out documents; another one is another preparation."""
+    said = [source.paths, source.heldout_paths, source.heldout_share, source.text_field]
+    return xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
+
+
 def _refuse_shared(name: str, trained: Sequence[Unit], heldout: Sequence[tuple[str, int]]) -> None:
     """A file that is trained says nothing when it is measured."""
     files = {path for unit in trained for path, _ in unit.files}
@@ -63,6 +72,7 @@ def finish_source(work: SourceWork, results: Sequence[UnitResult], vocabulary: V
     manifest = Manifest(
         name=work.name,
         role=work.config.role,
+        request=source_request(work.config),
         dtype=vocabulary.dtype.name,
         tokenizer=vocabulary.fingerprint,
         separator_id=vocabulary.separator_id,

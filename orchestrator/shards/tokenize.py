@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from orchestrator.corpus.documents import Document, Reject, is_heldout, read_documents
 from orchestrator.corpus.files import Unit
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import DataError, InfrastructureError
 from orchestrator.shards.manifest import Shard, UnitResult, read_unit_result, write_json_whole
 from orchestrator.shards.vocabulary import Vocabulary
 
@@ -52,9 +52,16 @@ class UnitTask:
     @property
     def request(self) -> str:
         """A hash of all but the place. A file that changed has another modification time."""
-        files = [(path, size, Path(path).stat().st_mtime_ns) for path, size in self.unit.files]
+        files = [(path, size, _modified(path)) for path, size in self.unit.files]
         content = repr((files, self.text_field, self.heldout_share, self.vocabulary.fingerprint, self.vocabulary.separator_id))
         return xxhash.xxh3_128_hexdigest(content.encode())
+
+
+def _modified(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}. Restore it, or take it out of the paths.") from None
 
 
 def run_unit(task: UnitTask) -> UnitResult:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -51,8 +52,11 @@ def load_vocabulary(model_path: str, separator: str | None) -> Vocabulary:
         ConfigError: there is no fast tokenizer, or it has no such token.
     """
     file = model_file(model_path, "tokenizer.json")
-    tokenizer = Tokenizer.from_file(str(file))
-    separator = separator or _end_of_sequence(model_path)
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise ConfigError(f"{file} is not a tokenizer that can be read ({error}). Restore it from where the model came from.") from None
+    separator = _end_of_sequence(model_path) if separator is None else separator
     separator_id = tokenizer.token_to_id(separator)
     if separator_id is None:
         raise ConfigError(
@@ -69,7 +73,7 @@ def model_vocabulary_size(model_path: str) -> int:
         ConfigError: the config is missing or does not say.
     """
     file = model_file(model_path, "config.json")
-    config = json.loads(file.read_text(encoding="utf-8"))
+    config = _read_object(file)
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if not isinstance(size, int):
         raise ConfigError(f"{file} has no vocab_size, so the tokenizer cannot be checked against it. Add it.")
@@ -118,8 +122,18 @@ def model_file(model_path: str, name: str) -> Path:
 
 def _end_of_sequence(model_path: str) -> str:
     file = model_file(model_path, "tokenizer_config.json")
-    token = json.loads(file.read_text(encoding="utf-8")).get("eos_token")
+    token = _read_object(file).get("eos_token")
     token = token.get("content") if isinstance(token, dict) else token
     if not isinstance(token, str):
         raise ConfigError(f"{file} names no eos_token. Set shards.document_separator to the token that ends a document.")
     return token
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{file} is not JSON ({error}). Restore it from where the model came from.") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file} holds no JSON object. Restore it from where the model came from.")
+    return content

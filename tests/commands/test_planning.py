@@ -1,0 +1,128 @@
+"""From a configuration and prepared sources to a plan, without spending anything."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.commands.console import Console
+from orchestrator.commands.planning import plan_run, show_plan
+from orchestrator.config.load import dump_config, load_config, read_config
+from orchestrator.errors import ConfigError, DataError, MixtureError
+from orchestrator.mixture.plan import summarise
+from tests.commands.command_line import midtrain
+from tests.commands.listing import listing
+from tests.support.prepared import prepare_sources, write_prepared
+from tests.support.tiny import overrides
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("planning")
+    write_prepared(folder)
+    return folder
+
+
+def test_the_plan_trains_what_was_asked_for(home: Path) -> None:
+    plan = plan_run(load_config(overrides(home)))
+    assert (plan.steps, plan.tokens) == (10, 1280)
+    assert [(source.name, source.role, source.sequences) for source in plan.sources] == [
+        ("spec", "spec", 10),
+        ("code", "general", 10),
+        ("docs", "general", 20),
+    ]
+
+
+def test_ratios_and_the_dial_that_mean_the_same_make_the_same_counts(home: Path) -> None:
+    ratios = overrides(home, **{"mixture.spec_share": "null", "mixture.ratios": "{spec:0.25,code:0.25,docs:0.5}"})
+    by_ratio, by_dial = (plan_run(load_config(words)) for words in (ratios, overrides(home)))
+    assert by_ratio == by_dial
+
+
+def test_planning_writes_nothing_and_answers_the_same_again(home: Path) -> None:
+    before = listing(home)
+    config = load_config(overrides(home))
+    assert plan_run(config).fingerprint == plan_run(config).fingerprint
+    assert listing(home) == before
+
+
+def test_a_plan_from_the_resolved_file_is_the_same_wherever_it_is_made(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    config = load_config(overrides(Path()))
+    (tmp_path / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert plan_run(read_config(tmp_path / "config.yaml")).fingerprint == plan_run(config).fingerprint
+
+
+def test_a_source_that_was_prepared_with_another_role_is_refused(home: Path) -> None:
+    words = overrides(home, **{"sources.code": f"{{role:spec,paths:[{home}/code.jsonl],heldout_share:0.1}}"})
+    with pytest.raises(ConfigError, match="'code' was prepared with role general and is configured as spec"):
+        plan_run(load_config(words))
+
+
+def test_another_separator_is_refused(home: Path) -> None:
+    with pytest.raises(ConfigError, match="'spec' was prepared with another tokenizer or document separator"):
+        plan_run(load_config(overrides(home, **{"shards.document_separator": "'!'"})))
+
+
+@pytest.mark.parametrize("changed", ["paths:[{home}/code.jsonl],heldout_share:0.5", "paths:[{home}/docs.jsonl],heldout_share:0.1"])
+def test_a_source_that_was_prepared_from_other_files_or_shares_is_not_trained_in_silence(home: Path, changed: str) -> None:
+    words = overrides(home, **{"sources.code": f"{{role:general,{changed.format(home=home)}}}"})
+    with pytest.raises((ConfigError, DataError), match=r"'code'.*prepare"):
+        plan_run(load_config(words))
+
+
+def test_a_source_with_less_than_a_sequence_is_refused(home: Path) -> None:
+    with pytest.raises(DataError, match=r"'spec' has .* heldout tokens.*training\.sequence_length=2048"):
+        plan_run(load_config(overrides(home, **{"training.sequence_length": 2048, "mixture.total_tokens": 81920})))
+
+
+def test_a_remedy_that_names_a_sequence_length_names_one_that_the_configuration_takes(home: Path) -> None:
+    source = f"{{role:general,paths:[{home}/code.jsonl],heldout_share:0.0001}}"
+    config = load_config(overrides(home, **{"sources.code": source, "shards.dir": home / "few"}))
+    prepare_sources(config)
+    with pytest.raises(DataError, match="'code' has 0 heldout tokens") as caught:
+        plan_run(config)
+    lengths = re.findall(r"shorten the sequence to (\d+)", str(caught.value))
+    assert [length for length in lengths if int(length) < 8] == []
+
+
+@pytest.mark.parametrize("key", ["training.warmup_steps", "checkpoints.every_steps", "evaluation.every_steps"])
+def test_the_step_count_that_a_message_names_is_one_that_works(home: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"{key}=400")) as caught:
+        plan_run(load_config(overrides(home, **{key: 400})))
+    (remedy,) = re.findall(r"Set it to (\d+)", str(caught.value))
+    assert plan_run(load_config(overrides(home, **{key: remedy}))).steps == 10
+
+
+@pytest.mark.parametrize("total_tokens", [40_000, 123_456, 1_000_000])
+def test_each_of_the_numbers_in_a_mixture_error_works(home: Path, total_tokens: int) -> None:
+    words = {"mixture.total_tokens": total_tokens}
+    with pytest.raises(MixtureError, match="'spec'") as caught:
+        plan_run(load_config(overrides(home, **words, **{"mixture.max_epochs": "{code:1000,docs:1000}"})))
+    pattern = r"Lower its ratio to ([\d.e-]+), train ([\d,]+) tokens, or raise the cap to ([\d.]+)\."
+    ((ratio, tokens, cap),) = re.findall(pattern, str(caught.value))
+    others = "code:1000,docs:1000"
+    for remedy in (
+        words | {"mixture.spec_share": ratio},
+        words | {"mixture.total_tokens": tokens.replace(",", "")},
+        words | {"mixture.max_epochs": f"{{spec:{cap},{others}}}"},
+    ):
+        assert plan_run(load_config(overrides(home, **{"mixture.max_epochs": f"{{{others}}}"} | remedy))).steps > 0
+
+
+def test_the_command_prints_json_for_scripts_and_changes_nothing(home: Path) -> None:
+    before = listing(home)
+    ended = midtrain("plan", *overrides(home), "--json", cwd=home)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads(ended.stdout) == summarise(plan_run(load_config(overrides(home))))
+    assert listing(home) == before
+
+
+def test_people_see_a_row_a_source_and_what_a_step_is(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_config(overrides(home))
+    show_plan(summarise(plan_run(config)), config, Console())
+    out, err = capsys.readouterr()
+    assert [word for word in ("spec", "25.0000%", "1,280 of 1,280 tokens", "gradient accumulation 2") if word not in out] == []
+    assert err == ""

@@ -1,0 +1,131 @@
+"""`dump_config` and `read_config` are inverse to each other."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.config.load import dump_config, load_config, read_config
+from orchestrator.config.schema import (
+    CheckpointsConfig,
+    Config,
+    EvaluationConfig,
+    FeedConfig,
+    MixtureConfig,
+    ModelConfig,
+    RunConfig,
+    SchedulingConfig,
+    ShardsConfig,
+    SourceConfig,
+    TrackingConfig,
+    TrainingConfig,
+)
+
+counts = st.integers(1, 10**12)
+shares = st.floats(0, 1)
+positive = st.floats(0, exclude_min=True, allow_infinity=False)
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*", fullmatch=True) | st.sampled_from(
+    ["no", "on", "null", "1e3", "0x1", "2024-01-01", "1_0", "1.0"]
+)
+texts = st.text(st.characters(codec="ascii")) | names
+paths = st.lists(texts).map(tuple)
+
+
+@st.composite
+def sources(draw: st.DrawFn) -> SourceConfig:
+    held = draw(paths)
+    return SourceConfig(
+        role=draw(st.sampled_from(["spec", "general"])),
+        paths=draw(st.lists(texts, min_size=1).map(tuple)),
+        heldout_paths=held,
+        heldout_share=0.0 if held else draw(shares),
+        text_field=draw(texts),
+        weight=draw(positive),
+    )
+
+
+@st.composite
+def mixtures(draw: st.DrawFn, source_names: list[str]) -> MixtureConfig:
+    by_ratio = draw(st.booleans())
+    ratios = {name: 1.0 / len(source_names) for name in source_names}
+    return MixtureConfig(
+        total_tokens=draw(counts),
+        spec_share=None if by_ratio else draw(shares),
+        ratios=ratios if by_ratio else {},
+        max_epochs=draw(st.dictionaries(st.sampled_from(source_names), positive)),
+        seed=draw(st.integers(0, 2**63)),
+    )
+
+
+trainings = st.builds(
+    TrainingConfig,
+    sequence_length=st.integers(8, 10**6),
+    sequences_per_step=st.just(6),
+    micro_batch=st.just(3),
+    precision=st.sampled_from(["fp32", "bf16"]),
+    zero_stage=st.integers(0, 3),
+    activation_checkpointing=st.booleans(),
+    learning_rate=positive,
+    schedule=st.sampled_from(["constant", "linear", "cosine"]),
+    warmup_steps=st.integers(0, 10**9),
+    final_learning_rate_share=shares,
+    weight_decay=positive,
+    adam_beta1=st.floats(0, 0.999),
+    adam_beta2=st.floats(0, 0.999),
+    gradient_clip=positive,
+    seed=st.integers(0, 2**63),
+    log_every_steps=counts,
+)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> Config:
+    by_name = draw(st.dictionaries(names, sources(), min_size=1, max_size=3))
+    return Config(
+        run=RunConfig(name=draw(names), dir=draw(texts)),
+        model=ModelConfig(path=draw(texts), initialise=draw(st.sampled_from(["pretrained", "scratch"])), description=draw(texts)),
+        sources=by_name,
+        shards=ShardsConfig(dir=draw(texts), document_separator=draw(st.none() | st.text(min_size=1)), shard_bytes=draw(counts)),
+        mixture=draw(mixtures(list(by_name))),
+        feed=FeedConfig(workers=draw(counts), block_bytes=draw(counts), prefetch_blocks=draw(counts)),
+        training=draw(trainings),
+        checkpoints=CheckpointsConfig(every_steps=draw(counts)),
+        evaluation=EvaluationConfig(every_steps=draw(counts), max_sequences=draw(counts)),
+        tracking=TrackingConfig(wandb=draw(st.sampled_from(["off", "offline", "online"])), project=draw(texts)),
+        scheduling=SchedulingConfig(world_size=2, gpus_per_rank=draw(st.integers(0, 8)), threads_per_rank=draw(counts)),
+    )
+
+
+@cache
+def load_smallest() -> Config:
+    return load_config(["run.name=a", "model.path=/m", "mixture.total_tokens=1", "sources.spec={role:spec,paths:[/a.md]}"])
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run") / "config.yaml"
+
+
+def round_trip(config: Config, file: Path) -> Config:
+    file.write_text(dump_config(config), encoding="utf-8")
+    return read_config(file)
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(config=configs())
+def test_what_is_dumped_reads_back_equal(file: Path, config: Config) -> None:
+    assert round_trip(config, file) == config
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(max_size=8))
+@example(text="\x85")
+@example(text="\u2028\ufeff")
+@example(text="\r\n \t")
+def test_any_text_reads_back_equal(file: Path, text: str) -> None:
+    config = load_smallest()
+    changed = replace(config, tracking=TrackingConfig(wandb="off", project=text), model=replace(config.model, description=f"a {text} b"))
+    assert round_trip(changed, file) == changed

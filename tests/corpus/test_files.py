@@ -1,0 +1,118 @@
+"""Which files a source is, and how they become units of work."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.corpus.files import SUFFIXES, into_units, list_files
+from orchestrator.errors import DataError
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a file of every known kind, and of others."""
+    for name in [*(f"b/x{suffix}" for suffix in SUFFIXES), "a/z.md", "a/y.txt", "notes.pdf", "b/deep/er/w.jsonl"]:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(tree: Path, *patterns: str) -> list[str]:
+    return [str(Path(path).relative_to(tree)) for path, _ in list_files("docs", [str(tree / pattern) for pattern in patterns])]
+
+
+def test_a_folder_gives_every_known_file_below_it_by_path(tree: Path) -> None:
+    known = sorted(f"b/x{suffix}" for suffix in SUFFIXES)
+    assert sorted(names(tree, "b")) == sorted([*known, "b/deep/er/w.jsonl"])
+    assert names(tree, "a") == ["a/y.txt", "a/z.md"]
+
+
+def test_sizes_are_in_bytes(tree: Path) -> None:
+    assert list_files("docs", [str(tree / "a")]) == [(str(tree / "a" / "y.txt"), 7), (str(tree / "a" / "z.md"), 6)]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        (["a/*.md"], ["a/z.md"]),
+        (["**/*.md"], ["a/z.md", "b/x.md"]),
+        (["a/[yz].*"], ["a/y.txt", "a/z.md"]),
+        (["b/x.md", "a"], ["b/x.md", "a/y.txt", "a/z.md"]),
+        (["a", "a/z.md", "a"], ["a/y.txt", "a/z.md"]),
+    ],
+)
+def test_patterns_are_taken_in_their_order_and_no_file_twice(tree: Path, patterns: list[str], found: list[str]) -> None:
+    assert names(tree, *patterns) == found
+
+
+def test_the_order_of_files_does_not_depend_on_the_order_on_disk(tmp_path: Path) -> None:
+    for name in ("c.txt", "a.txt", "b.txt"):
+        (tmp_path / name).write_text(name)
+    assert names(tmp_path, ".") == ["a.txt", "b.txt", "c.txt"]
+
+
+@pytest.mark.parametrize("name", ["x[1].jsonl", "what?.md", "star*.txt"])
+def test_a_file_that_is_named_whole_is_found_whatever_characters_its_name_has(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("text")
+    assert names(tmp_path, name) == [name]
+
+
+def test_one_file_by_two_names_is_taken_once(tree: Path) -> None:
+    assert len(names(tree, "a/z.md", "b/../a/z.md")) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "named"),
+    [
+        ("nowhere.md", ["'docs'", "nowhere.md", "sources.docs"]),
+        ("nowhere/*.md", ["'docs'", "nowhere/*.md"]),
+        ("notes.pdf", ["'docs'", "notes.pdf", ".jsonl.zst"]),
+        ("*", ["'docs'"]),
+        ("empty", ["'docs'", "empty"]),
+        ("empty.md", ["'docs'", "empty.md", "0 bytes", "sources.docs.paths"]),
+    ],
+)
+def test_a_pattern_without_usable_files_is_an_error_that_names_source_and_path(tree: Path, pattern: str, named: list[str]) -> None:
+    (tree / "empty").mkdir()
+    (tree / "empty.md").touch()
+    with pytest.raises(DataError) as caught:
+        list_files("docs", [str(tree / pattern)])
+    assert [part for part in named if part not in str(caught.value)] == []
+
+
+def test_a_folder_with_the_name_of_a_file_is_none(tree: Path) -> None:
+    (tree / "a" / "folder.md").mkdir()
+    (tree / "a" / "folder.md" / "inside.md").write_text("inside")
+    for pattern in ("a", "a/*.md"):
+        try:
+            found = names(tree, pattern)
+        except DataError as error:
+            assert "folder.md" in str(error)
+        else:
+            assert "a/folder.md" not in found
+
+
+files = st.lists(st.tuples(st.text(min_size=1), st.integers(1, 1000)))
+
+
+@settings(deadline=None)
+@given(files=files, unit_bytes=st.integers(1, 3000))
+def test_units_hold_every_file_once_in_order_and_all_but_the_last_are_full(files: list[tuple[str, int]], unit_bytes: int) -> None:
+    units = into_units(files, unit_bytes)
+    assert [file for unit in units for file in unit.files] == files
+    sizes = [sum(size for _, size in unit.files) for unit in units]
+    assert all(size >= unit_bytes for size in sizes[:-1])
+    assert all(size - unit.files[-1][1] < unit_bytes for unit, size in zip(units, sizes, strict=True))
+
+
+@settings(deadline=None)
+@given(files=files, more=files, unit_bytes=st.integers(1, 3000))
+def test_files_added_at_the_end_leave_full_units_as_they_are(
+    files: list[tuple[str, int]], more: list[tuple[str, int]], unit_bytes: int
+) -> None:
+    before, after = into_units(files, unit_bytes), into_units([*files, *more], unit_bytes)
+    assert after[: max(0, len(before) - 1)] == before[:-1]

@@ -1,0 +1,26 @@
+"""Writes the same documents as every kind of file."""
+
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow
+import zstandard
+from pyarrow import parquet
+
+PACKED_BY: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}
+
+
+def as_jsonl(texts: Sequence[object], field: str = "text") -> bytes:
+    return b"".join(json.dumps({field: text}).encode() + b"\n" for text in texts)
+
+
+def write_texts(path: Path, texts: Sequence[object], field: str = "text") -> Path:
+    """Write one of .jsonl, .jsonl.gz, .jsonl.zst and .parquet, by its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        parquet.write_table(pyarrow.table({field: list(texts), "number": list(range(len(texts)))}), path)
+        return path
+    path.write_bytes(PACKED_BY[path.suffix.removeprefix(".jsonl")](as_jsonl(texts, field)))
+    return path

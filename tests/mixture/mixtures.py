@@ -1,0 +1,88 @@
+"""Mixtures to draw examples from, and plans straight from counts, without the checks of planning."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from orchestrator.mixture.apportion import apportion, exact
+from orchestrator.mixture.interleave import Ints
+from orchestrator.mixture.plan import Plan, PlannedSource
+from orchestrator.mixture.planning import Supply
+
+LAW = settings(deadline=None, max_examples=40)
+HUFFMAN_DRIFT = 1.68  # sequences: half the sum of the reciprocals of the Fibonacci numbers
+PLENTY = 1 << 50  # sequences of a source that never runs out
+
+
+def fibonacci(count: int) -> list[float]:
+    """Weights that make the deepest dealing tree."""
+    weights = [1.0, 1.0]
+    while len(weights) < count:
+        weights.append(weights[-1] + weights[-2])
+    return weights[:count]
+
+
+def weights(count: int) -> st.SearchStrategy[list[float]]:
+    """Ratios of sources to each other: down to a millionth, and the shapes that trees and rounding like least."""
+    shapes = [fibonacci(count), [1.0] * count, [1e6] + [1.0] * (count - 1), [2.0 ** min(i, 20) for i in range(count)]]
+    any_ratios = st.lists(st.floats(-6, 0).map(lambda power: 10**power), min_size=count, max_size=count)
+    small_whole = st.lists(st.integers(1, 9).map(float), min_size=count, max_size=count)
+    return st.one_of(any_ratios, small_whole, *(st.permutations(shape) for shape in shapes))
+
+
+@st.composite
+def roles(draw: st.DrawFn, count: int) -> list[str]:
+    """Roles with none to all of the sources being spec."""
+    spec = draw(st.integers(0, min(4, count)))
+    return draw(st.permutations(["spec"] * spec + ["general"] * (count - spec)))
+
+
+@st.composite
+def shares(draw: st.DrawFn, most: int = 40) -> tuple[list[Fraction], list[str]]:
+    """Exact shares that sum to 1, and roles."""
+    count = draw(st.integers(1, most))
+    parts = [exact(weight) for weight in draw(weights(count))]
+    return [part / sum(parts) for part in parts], draw(roles(count))
+
+
+@st.composite
+def plans(draw: st.DrawFn, most_sources: int = 40, most_steps: int = 60) -> Plan:
+    """Small plans, with sources of no sequence and of many epochs among them."""
+    parts, kinds = draw(shares(most_sources))
+    steps, each = draw(st.integers(1, most_steps)), draw(st.integers(1, 12))
+    sizes = draw(st.lists(st.integers(1, 50), min_size=len(parts), max_size=len(parts)))
+    plan = plan_of(apportion(steps * each, parts), roles=kinds, sizes=sizes, each=each, seed=draw(st.integers(0, 1 << 63)))
+    assert plan.steps == steps
+    return plan
+
+
+def plan_of(counts: Sequence[int], *, roles: Sequence[str] = (), sizes: Sequence[int] = (), each: int = 1, seed: int = 0) -> Plan:
+    """A plan of sources s0, s1, … with the given numbers of sequences.
+
+    Args:
+        counts: sequences of each source.
+        roles: of each; none given: all general.
+        sizes: unique sequences of each; none given: more than enough.
+        each: sequences of a step.
+        seed: of the shuffles.
+    """
+    sources = tuple(
+        PlannedSource(name=f"s{i}", role=role, fingerprint=f"f{i}", unique_sequences=size, asked_share=0.5, sequences=count)
+        for i, (count, role, size) in enumerate(
+            zip(counts, roles or ["general"] * len(counts), sizes or [PLENTY] * len(counts), strict=True)
+        )
+    )
+    return Plan(sequence_length=8, sequences_per_step=each, steps=sum(counts) // each, seed=seed, sources=sources)
+
+
+def supply(name: str, share: Fraction, *, role: str = "general", unique: int = PLENTY, max_epochs: float = 1.0) -> Supply:
+    """A source as planning sees it."""
+    return Supply(name=name, role=role, fingerprint="f", unique_sequences=unique, asked_share=share, max_epochs=max_epochs)
+
+
+def whole(plan: Plan) -> Ints:
+    """Every sequence number of a plan, in order."""
+    return np.arange(plan.num_sequences, dtype=np.int64)

@@ -1,0 +1,97 @@
+"""Sequences out of shards are slices of their concatenation, and shards that are not what the manifest says are refused by name."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import ShardError
+from orchestrator.shards.manifest import Manifest, Shard
+from orchestrator.shards.reader import ShardReader
+
+
+def write_shards(folder: Path, shards: list[list[int]], dtype: str) -> Manifest:
+    """Token files and a manifest that lists them in order."""
+    listed = []
+    for index, tokens in enumerate(shards):
+        np.array(tokens, dtype=np.dtype(dtype).newbyteorder("<")).tofile(folder / f"train_{index:05d}.bin")
+        listed.append(Shard(file=f"train_{index:05d}.bin", tokens=len(tokens), documents=1, xxhash=str(index)))
+    return Manifest(
+        name="code", role="general", request="", dtype=dtype, tokenizer="t", separator_id=0, train=listed, heldout=[], rejects=0
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shards")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    shards=st.lists(st.lists(st.integers(0, 2**16 - 1), min_size=1, max_size=9), min_size=1, max_size=8),
+    sequence_length=st.integers(1, 12),
+    dtype=st.sampled_from(["uint16", "uint32"]),
+    data=st.data(),
+)
+def test_gathering_equals_slicing_the_concatenation(
+    folder: Path, shards: list[list[int]], sequence_length: int, dtype: str, data: st.DataObject
+) -> None:
+    manifest = write_shards(folder, shards, dtype)
+    whole = [token for shard in shards for token in shard]
+    unique = manifest.unique_sequences("train", sequence_length)
+    positions = data.draw(st.lists(st.integers(0, unique - 1)) if unique else st.just([]))
+    gathered = ShardReader(folder, manifest, "train").gather(np.array(positions, dtype=np.int64), sequence_length)
+    assert gathered.shape == (len(positions), sequence_length + 1)
+    assert gathered.dtype == np.dtype(dtype)
+    assert gathered.tolist() == [whole[at * sequence_length : (at + 1) * sequence_length + 1] for at in positions]
+
+
+@settings(deadline=None)
+@given(tokens=st.integers(0, 200), sequence_length=st.integers(1, 50))
+def test_a_whole_sequence_has_all_its_labels(tokens: int, sequence_length: int) -> None:
+    shards = [Shard(file="a", tokens=tokens, documents=1, xxhash="x")] if tokens else []
+    manifest = Manifest(
+        name="code", role="general", request="", dtype="uint16", tokenizer="t", separator_id=0, train=shards, heldout=[], rejects=0
+    )
+    unique = manifest.unique_sequences("train", sequence_length)
+    assert unique == len([at for at in range(200) if (at + 1) * sequence_length + 1 <= tokens])
+
+
+def test_a_split_without_documents_has_no_sequences(folder: Path) -> None:
+    manifest = write_shards(folder, [[1, 2, 3]], "uint16")
+    assert manifest.unique_sequences("heldout", 1) == 0
+    assert ShardReader(folder, manifest, "heldout").gather(np.array([], dtype=np.int64), 4).shape == (0, 5)
+
+
+def test_numbers_on_disk_are_little_endian(tmp_path: Path) -> None:
+    manifest = write_shards(tmp_path, [[1, 2]], "uint16")
+    (tmp_path / "train_00000.bin").write_bytes(b"\x01\x02\x03\x04")
+    assert ShardReader(tmp_path, manifest, "train").gather(np.array([0]), 1).tolist() == [[0x0201, 0x0403]]
+
+
+def damage(path: Path, kind: str) -> None:
+    whole = path.read_bytes()
+    path.unlink()
+    if kind == "a folder":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_bytes(
+            {"empty": b"", "short by a token": whole[:-2], "short by a byte": whole[:-1], "long by a token": whole + b"ab"}[kind]
+        )
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "short by a token", "short by a byte", "long by a token", "a folder"])
+def test_a_damaged_shard_is_refused_by_name_with_a_remedy_when_it_is_opened(tmp_path: Path, kind: str) -> None:
+    manifest = write_shards(tmp_path, [[1, 2, 3], [4, 5, 6], [7]], "uint16")
+    damage(tmp_path / "train_00001.bin", kind)
+    with pytest.raises(ShardError, match=r"train_00001\.bin.*repare"):
+        ShardReader(tmp_path, manifest, "train")
+
+
+def test_a_shard_is_read_with_the_width_that_the_manifest_says(tmp_path: Path) -> None:
+    manifest = write_shards(tmp_path, [[1, 2, 3, 4]], "uint16")
+    with pytest.raises(ShardError, match=r"train_00000\.bin holds 2 tokens, its manifest says 4"):
+        ShardReader(tmp_path, replace(manifest, dtype="uint32"), "train")
