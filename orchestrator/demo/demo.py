@@ -19,8 +19,8 @@ from orchestrator.resources import resource
 from orchestrator.runs.directory import RunDirectory
 
 _HOME = Path("data/demo")
-_MOST_UPDATES, _FEWEST_UPDATES = 100, 40
-_TRAINING_SECONDS = 300
+_MOST_UPDATES, _FEWEST_UPDATES = 50, 30
+_TRAINING_SECONDS = 160  # of arithmetic; on a slow machine the optimiser and the collectives take about as long again
 _FLOPS_PER_TOKEN = 6 * 134.5e6  # 6 per parameter and token (Kaplan et al., "Scaling Laws for Neural Language Models", 2020)
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from orchestrator.config.schema import TrainingConfig
 
+_BUCKET = 8_000_000  # parameters; docs/decisions/0007-small-buckets.md
+
 
 def deepspeed_config(config: TrainingConfig, world_size: int) -> dict[str, Any]:
     """What DeepSpeed is told. The learning rate is set anew before every update, so the one given here is never used.
@@ -18,7 +20,7 @@ def deepspeed_config(config: TrainingConfig, world_size: int) -> dict[str, Any]:
         "gradient_accumulation_steps": config.sequences_per_step // (config.micro_batch * world_size),
         "gradient_clipping": config.gradient_clip,
         "bf16": {"enabled": config.precision == "bf16"},
-        "zero_optimization": {"stage": config.zero_stage},
+        "zero_optimization": {"stage": config.zero_stage, "reduce_bucket_size": _BUCKET, "allgather_bucket_size": _BUCKET},
         "optimizer": {
             "type": "AdamW",
             "params": {

@@ -11,7 +11,7 @@ from orchestrator.mixture.shuffle import shuffle_key, shuffled
 
 Table = NDArray[np.int64]
 Shuffle = Callable[[int, int], Table]
-SIZES = [2, 3, 4, 5, 6, 7, 8, 9, 12, 22, 64, 1000]
+SIZES = [2, 3, 4, 5, 6, 7, 8, 9, 12, 22, 64, 65, 72, 81, 1000]  # 64 is the largest that is sorted, 65 the smallest on a grid
 CHANCE = 1e-4
 
 

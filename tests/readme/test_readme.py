@@ -19,6 +19,7 @@ SMALL = {  # the README's sizes, and what a tiny model takes in seconds
     "total_tokens: 50_000_000": "total_tokens: 1280",
     "sequence_length: 2048": "sequence_length: 32",
     "sequences_per_step: 128": "sequences_per_step: 4",
+    "heldout_share: 0.01": "heldout_share: 0.1",
     "micro_batch: 4": "micro_batch: 2\n  precision: fp32\n  warmup_steps: 2",
     "my/model}": "my/model, initialise: scratch}",
 }
