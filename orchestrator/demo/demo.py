@@ -12,6 +12,7 @@ from orchestrator.commands.status import run_status
 from orchestrator.commands.training import resume, train
 from orchestrator.config.load import load_config
 from orchestrator.demo.base_model import convert, packaged_gguf
+from orchestrator.demo.expectations import judge
 from orchestrator.demo.general_text import write_general_text
 from orchestrator.demo.speed import Speed, measure_speed
 from orchestrator.mixture.plan import summarise
@@ -42,7 +43,10 @@ def run_demo(console: Console) -> None:
         if state == "finished":
             _move_aside(run, console)
         _run_anew(console)
-    show_summary(make_report(run), run, console)
+    summary = make_report(run)
+    show_summary(summary, run, console)
+    rows = [[expected.sentence, expected.seen, "yes" if expected.met else "no"] for expected in judge(summary)]
+    console.table("what the demo is expected to show", ["expected", "seen", "met"], rows)
     console.say(f"the demo took {(time.monotonic() - began) / 60:.1f} minutes")
 
 
