@@ -1,7 +1,6 @@
 """Saving: every rank writes, all wait, the manifest names every file that is loaded again, COMMIT comes last."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ import xxhash
 
 from orchestrator.checkpoints.store import COMMIT, MANIFEST, is_committed, step_directory
 from orchestrator.errors import CheckpointError
-from orchestrator.training.engine import WrittenFile
+from orchestrator.runs.durable import WrittenFile, sync_directory, write_whole
 
 
 class Ranks(Protocol):
@@ -53,11 +52,11 @@ def save_checkpoint(
         files = sorted((file for files in everyones for file in files), key=lambda file: file.path)
         listed = [{"path": file.path, "size_bytes": file.size_bytes, "xxhash": file.xxhash} for file in files]
         for folder in {directory, checkpoints, *((directory / file.path).parent for file in files)}:
-            _sync_directory(folder)
+            sync_directory(folder)
         manifest = json.dumps({"step": step, **facts, "files": listed}, indent=2).encode() + b"\n"
-        _write_durably(directory / MANIFEST, manifest)
+        write_whole(directory / MANIFEST, manifest)
         commit = {"step": step, "manifest": xxhash.xxh3_128_hexdigest(manifest), "stall_seconds": round(time.perf_counter() - began, 3)}
-        _write_durably(directory / COMMIT, json.dumps(commit).encode() + b"\n")
+        write_whole(directory / COMMIT, json.dumps(commit).encode() + b"\n")
     ranks.barrier()
 
 
@@ -68,23 +67,3 @@ def _make_room(directory: Path) -> None:
     if directory.exists():
         shutil.rmtree(directory)
     directory.mkdir(parents=True)
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    """Write a file under another name, put it on disk, then give it its name, and put that on disk."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Put a directory's entries on disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

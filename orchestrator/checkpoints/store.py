@@ -9,6 +9,7 @@ from typing import Any
 import xxhash
 
 from orchestrator.errors import CheckpointError
+from orchestrator.runs.durable import hash_file
 
 COMMIT = "COMMIT"
 MANIFEST = "manifest.json"
@@ -74,6 +75,8 @@ def _open(directory: Path) -> Checkpoint:
         manifest = (directory / MANIFEST).read_bytes()
         if xxhash.xxh3_128_hexdigest(manifest) != commit["manifest"]:
             raise _damaged(directory / MANIFEST, "its hash is not the committed one")
+        if directory.name != step_directory(directory.parent, commit["step"]).name:
+            raise _damaged(directory, f"its {COMMIT} is that of step {commit['step']:,}")
         return Checkpoint(commit["step"], directory, json.loads(manifest), commit["stall_seconds"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(directory, f"{type(error).__name__}: {error}") from None
@@ -85,16 +88,8 @@ def _verify(checkpoint: Checkpoint) -> None:
         if not path.is_file() or path.stat().st_size != file["size_bytes"]:
             size = f"{path.stat().st_size:,} bytes" if path.is_file() else "missing"
             raise _damaged(path, f"{size}, committed were {file['size_bytes']:,} bytes")
-        if _hash(path) != file["xxhash"]:
+        if hash_file(path) != file["xxhash"]:
             raise _damaged(path, "its bytes are not those that were committed")
-
-
-def _hash(path: Path) -> str:
-    digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 24):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _damaged(path: Path, why: str) -> CheckpointError:

@@ -1,7 +1,5 @@
 """`midtrain report`: from a run directory to its summary and its page."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 from orchestrator.commands.console import Console
@@ -13,6 +11,7 @@ from orchestrator.report.records import model_name, read_records
 from orchestrator.report.summary import changes_of, summarise_run
 from orchestrator.report.timeline import make_evaluations, make_timeline
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.durable import write_whole
 
 
 def make_report(run: RunDirectory) -> dict[str, Any]:
@@ -36,7 +35,11 @@ def make_report(run: RunDirectory) -> dict[str, Any]:
         evaluations=evaluations,
         stall_seconds=records.stall_seconds,
     )
-    _write_whole(run.report, render_page(records, timeline=timeline, evaluations=evaluations, summary=summary))
+    page = render_page(records, timeline=timeline, evaluations=evaluations, summary=summary)
+    try:
+        write_whole(run.report, page.encode())
+    except OSError as error:
+        raise InfrastructureError(f"cannot write {run.report}: {error}. Make room or give yourself the right to write there.") from error
     return summary
 
 
@@ -63,14 +66,3 @@ def show_summary(summary: dict[str, Any], run: RunDirectory, console: Console) -
 
 def _with_error(value: float, stderr: float | None) -> str:
     return f"{value:.4f}" if stderr is None else f"{value:.4f} ± {stderr:.4f}"
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place, then put it there, so that a reader never sees half of it."""
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.rename(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InfrastructureError(f"cannot write {path}: {error}. Make room or give yourself the right to write there.") from error

@@ -95,6 +95,14 @@ class FeedConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class LoraConfig:
+    """Low-rank adapters (Hu et al., "LoRA", 2021) on all attention and MLP projections."""
+
+    rank: Count
+    alpha: Positive  # what an adapter adds is scaled by alpha / rank
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
 class TrainingConfig:
     """The optimisation."""
 
@@ -104,6 +112,7 @@ class TrainingConfig:
     precision: Literal["fp32", "bf16"]
     zero_stage: Annotated[int, Field(ge=0, le=3)]
     activation_checkpointing: bool
+    lora: LoraConfig | None  # train adapters and freeze the base model; null: train all parameters
     learning_rate: Positive  # at its peak
     schedule: Literal["constant", "linear", "cosine"]  # after the warm-up
     warmup_steps: CountOrNone

@@ -9,25 +9,10 @@ def exact(number: float) -> Fraction:
     return Fraction(repr(float(number)))
 
 
-def apportion(total: int, shares: Sequence[Fraction]) -> list[int]:
-    """Split a whole into integers, each within one of its share, that sum to it.
-
-    The method of largest remainders (Hamilton); ties go to the earlier share.
-
-    Args:
-        total: what is split, at least 0.
-        shares: at least one, each at least 0; only their proportions matter.
-
-    Returns:
-        One count a share; they sum to `total`.
-    """
-    whole = sum(shares)
-    assert whole > 0, "the caller checks that something has a share"
-    return round_quotas(total, [total * share / whole for share in shares])
-
-
 def round_quotas(total: int, quotas: Sequence[Fraction]) -> list[int]:
     """Round quotas down or up, those with the largest remainders up, so that they sum to a total.
+
+    Hamilton's method; ties go to the earlier quota.
 
     Args:
         total: what they sum to; within one of the quotas' own sum.

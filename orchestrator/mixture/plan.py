@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from orchestrator.errors import ConfigError
 from orchestrator.mixture.interleave import Ints, Tree, build_tree, counts_before, sources_of
 from orchestrator.mixture.shuffle import shuffle_key, shuffled
+from orchestrator.runs.durable import write_whole
 
 _STEPS_AT_ONCE = 1 << 16
 
@@ -179,7 +180,7 @@ def _steps_seen(plan: Plan) -> list[tuple[int | None, int | None, int]]:
 def write_plan(plan: Plan, path: Path) -> None:
     """Write `plan.json`: what `read_plan` needs, and the summary for people."""
     content = {"plan": asdict(plan), "fingerprint": plan.fingerprint, "summary": summarise(plan)}
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(content, indent=2).encode() + b"\n")
 
 
 def read_plan(path: Path) -> Plan:
@@ -189,9 +190,12 @@ def read_plan(path: Path) -> Plan:
         ConfigError: it is missing or damaged.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))["plan"]
-        sources = tuple(PlannedSource(**source) for source in content.pop("sources"))
-        return Plan(sources=sources, **content)
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        content, fingerprint = stored["plan"], stored["fingerprint"]
+        plan = Plan(sources=tuple(PlannedSource(**source) for source in content.pop("sources")), **content)
+        if plan.fingerprint != fingerprint:
+            raise ValueError(f"its fingerprint is {fingerprint}, its content's {plan.fingerprint}")
+        return plan
     except FileNotFoundError:
         raise ConfigError(f"{path.parent} is not a run: it has no plan.json. `midtrain train` makes one.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -92,7 +92,7 @@ def make_plan(supplies: Sequence[Supply], *, total_tokens: int, sequence_length:
     if num_sequences > MAX_SEQUENCES:
         raise MixtureError(
             f"mixture.total_tokens={total_tokens:,} is {num_sequences:,} sequences; a plan holds {MAX_SEQUENCES:,}. "
-            f"Lower it, or raise training.sequence_length."
+            f"Lower it to {MAX_SEQUENCES * sequence_length:,}, or raise training.sequence_length to {-(-total_tokens // MAX_SEQUENCES):,}."
         )
     counts = _counts(supplies, num_sequences)
     for supply, count in zip(supplies, counts, strict=True):

@@ -100,11 +100,13 @@ def _environment() -> Environment:
 
 def _facts(records: RunRecords) -> list[str]:
     training, plan, ranks = records.config.training, records.plan, records.config.scheduling.world_size
+    lora = training.lora
     return [
         f"{plan.steps:,} steps of {plan.sequences_per_step:,} sequences of {plan.sequence_length:,} tokens",
         f"{ranks} rank{'' if ranks == 1 else 's'}",
         f"ZeRO stage {training.zero_stage}",
         training.precision,
+        f"LoRA adapters of rank {lora.rank}" if lora else "all parameters",
     ]
 
 

@@ -8,11 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from orchestrator.errors import RunExistsError
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.durable import write_whole
 from orchestrator.runs.lines import read_lines
+
+_LOCK_TRIES = 3  # `midtrain status` holds the lock for the moment in which it looks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,10 +79,8 @@ def only_attempt(run: RunDirectory) -> Iterator[None]:
         RunExistsError: another process holds it.
     """
     with run.lock.open("w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunExistsError(f"{run.root} is running already. Watch it with: midtrain status {run.root}") from None
+        if not any(_takes_lock(file, fcntl.LOCK_EX) for _ in range(_LOCK_TRIES)):
+            raise RunExistsError(f"{run.root} is running already. Watch it with: midtrain status {run.root}")
         yield
 
 
@@ -103,17 +104,22 @@ def _is_held(run: RunDirectory) -> bool:
     if not run.lock.exists():
         return False
     with run.lock.open("r", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not _takes_lock(file, fcntl.LOCK_SH)
+
+
+def _takes_lock(file: TextIO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(0.1)
+        return False
+    return True
 
 
 def _append(run: RunDirectory, entry: dict[str, Any]) -> None:
     if run.attempts.exists() and not run.attempts.read_bytes().endswith(b"\n"):  # a power cut tore the last line
         entries = "".join(json.dumps(line) + "\n" for line in read_lines(run.attempts))
-        run.attempts.write_text(entries, encoding="utf-8")
+        write_whole(run.attempts, entries.encode())
     stamped = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **entry}
     with run.attempts.open("a", encoding="utf-8") as file:
         file.write(json.dumps(stamped) + "\n")

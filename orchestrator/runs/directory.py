@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import InfrastructureError, RunExistsError
+from orchestrator.runs.durable import sync_directory, write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,10 @@ def create_run(root: Path, *, config: str, write_plan: Callable[[Path], None]) -
     partial = RunDirectory(root.with_name(f".{root.name}.partial-{os.getpid()}"))
     try:
         partial.root.mkdir(parents=True)
-        partial.config.write_text(config, encoding="utf-8")
+        write_whole(partial.config, config.encode())
         write_plan(partial.plan)
         partial.root.rename(root)
+        sync_directory(root.parent)
     except OSError as error:
         shutil.rmtree(partial.root, ignore_errors=True)
         raise InfrastructureError(f"cannot make the run directory {root}: {error}. Free the path, or set run.dir to another.") from error

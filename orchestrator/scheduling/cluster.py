@@ -42,6 +42,7 @@ def ray_cluster(num_cpus: int, num_gpus: int = 0) -> Iterator[None]:
         "object_store_memory": _OBJECT_STORE_BYTES,
         "include_dashboard": False,
         "_temp_dir": folder,
+        "runtime_env": {"env_vars": {"TMPDIR": folder}},  # what torch and W&B leave in temporary files goes with the cluster
     }
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == "local" else {}))

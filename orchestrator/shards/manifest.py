@@ -1,7 +1,6 @@
 """What is in a prepared source: `manifest.json`, and for every shard the marker that says it is complete."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import xxhash
 
 from orchestrator.errors import ShardError
+from orchestrator.runs.durable import write_whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,10 +133,4 @@ def read_unit_result(marker: Path, request: str) -> UnitResult | None:
 
 def write_json_whole(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file so that it is there whole or not at all, a power cut included."""
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
+    write_whole(path, json.dumps(content, indent=2).encode() + b"\n")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.runs.durable import write_whole
 from orchestrator.runs.lines import read_lines
 
 
@@ -19,12 +20,7 @@ class MetricsFile:
             from_step: the step that the attempt begins from. Later lines are of steps that will be made again, and go.
         """
         kept = [line for line in read_lines(path) if line["step"] <= from_step and not (from_step == 0 and line["step"] == 0)]
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in kept)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, record: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Weights & Biases, the mirror. Whatever it does, training goes on: its first failure is told once and turns it off."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +38,7 @@ class WandbTracker:
     def _start(self, mode: Literal["offline", "online"], project: str, name: str, directory: Path, config: Mapping[str, Any]) -> None:
         import wandb
 
+        os.environ.setdefault("WANDB_CACHE_DIR", str(directory / "wandb" / "cache"))  # its logs, too, stay with the run
         settings = wandb.Settings(init_timeout=60, disable_git=True, disable_code=True, save_code=False, console="off", silent=True)
         self._run = wandb.init(mode=mode, project=project, name=name, dir=directory, config=dict(config), settings=settings)
 

@@ -28,6 +28,7 @@ def deepspeed_config(config: TrainingConfig, world_size: int) -> dict[str, Any]:
                 "betas": [config.adam_beta1, config.adam_beta2],
                 "weight_decay": config.weight_decay,
                 "torch_adam": True,  # no C++ or CUDA build at start
+                "fused": True,
             },
         },
         "steps_per_print": 1 << 60,

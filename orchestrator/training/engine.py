@@ -1,33 +1,30 @@
 """The one door to DeepSpeed: a model that can take a step, measure a loss, save itself and load itself."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence, Set
+from operator import attrgetter
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import deepspeed
 import torch
-import xxhash
 from deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine import TorchCheckpointEngine
+from deepspeed.runtime.fp16.loss_scaler import LossScaler
+from deepspeed.runtime.zero.config import ZeroStageEnum
+from deepspeed.utils.tensor_fragment import fragment_address
 from torch import Tensor
 
 from orchestrator.config.schema import ModelConfig, TrainingConfig
 from orchestrator.errors import CheckpointError
+from orchestrator.runs.durable import WrittenFile, hash_file
 from orchestrator.training.deepspeed_config import deepspeed_config
 from orchestrator.training.losses import token_losses
 from orchestrator.training.model import build_model
 
 _TAG = "state"
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """A file of a checkpoint that this rank wrote: its path below the checkpoint, bytes, and xxh3-128."""
-
-    path: str
-    size_bytes: int
-    xxhash: str
+_SAFE_CLASSES = [LossScaler, ZeroStageEnum, fragment_address]  # what DeepSpeed's files hold beside tensors and Python's own types
+_BITS = {2: torch.int16, 4: torch.int32}  # integers as wide as a bfloat16 and a float32
 
 
 class Engine:
@@ -45,8 +42,9 @@ class Engine:
         settings = deepspeed_config(training, world_size)
         module = build_model(model, training, settings if training.zero_stage == 3 else None)
         self._engine, *_ = deepspeed.initialize(model=module, model_parameters=_parameter_groups(module), config=settings)
-        self._engine.checkpoint_engine = self._files = _RecordingFiles(self._engine.checkpoint_engine)
+        self._engine.checkpoint_engine = self._files = _Files(self._engine.checkpoint_engine, frozen=_frozen_names(module))
         self._engine.clip_fp32_gradients = self._clip_unsharded
+        self._is_adapted = training.lora is not None
         self._unsharded_norm = 0.0
         self._micro_batch = training.micro_batch
         self._seed = training.seed
@@ -96,7 +94,7 @@ class Engine:
         return self._unsharded_norm if norm is None else float(norm)
 
     def save(self, directory: Path, state: dict[str, Any]) -> list[WrittenFile]:
-        """Write model, optimiser and `state`, durably.
+        """Write what is trained (all of the model, or the adapters), optimiser and `state`, durably.
 
         Args:
             directory: the checkpoint.
@@ -106,21 +104,33 @@ class Engine:
             What this rank wrote.
         """
         self._files.written.clear()
-        self._engine.save_checkpoint(str(directory), tag=_TAG, client_state={"run_state": state}, save_latest=False)
-        return [_describe(path, directory) for path in self._files.written]
+        ours = {"run_state": state, "base_checksum": self._base_checksum()}
+        self._engine.save_checkpoint(
+            str(directory), tag=_TAG, client_state=ours, save_latest=False, exclude_frozen_parameters=self._is_adapted
+        )
+        return [WrittenFile(path.relative_to(directory).as_posix(), path.stat().st_size, hash_file(path)) for path in self._files.written]
 
     def load(self, directory: Path) -> dict[str, Any]:
         """Read what `save` wrote at the same world size and ZeRO stage.
 
         Raises:
-            CheckpointError: DeepSpeed finds nothing to load.
+            CheckpointError: DeepSpeed finds nothing to load, it belongs to another base model, or it holds what could be a program.
         """
-        path, state = self._engine.load_checkpoint(str(directory), tag=_TAG)
+        path, state = self._engine.load_checkpoint(str(directory), tag=_TAG, load_module_strict=not self._is_adapted)
         if path is None:
             raise CheckpointError(
                 f"{directory} cannot be loaded: DeepSpeed finds no {_TAG} in it. Remove its COMMIT and resume from the one before."
             )
+        if state["base_checksum"] != self._base_checksum():
+            raise CheckpointError(
+                f"{directory} holds adapters of another base model: the weights of model.path have changed since. Put the old ones back."
+            )
         return dict(state["run_state"])
+
+    def _base_checksum(self) -> int:
+        """Of this rank's part of the weights that are frozen: the sum of their bits, modulo 2^64. No checkpoint holds them."""
+        frozen = [getattr(parameter, "ds_tensor", parameter) for parameter in self.module.parameters() if not parameter.requires_grad]
+        return sum(int(part.detach().contiguous().view(_BITS[part.element_size()]).sum(dtype=torch.int64)) for part in frozen) % (1 << 64)
 
     def _clip_unsharded(self) -> None:
         """What DeepSpeed calls to clip float32 gradients at ZeRO stage 0; its own way there keeps the norm to itself."""
@@ -131,32 +141,40 @@ class Engine:
         return token_losses(logits, sequences[:, 1:])
 
 
-class _RecordingFiles(TorchCheckpointEngine):  # type: ignore[misc]
-    """DeepSpeed's way of writing files, made durable and remembered."""
+class _Files(TorchCheckpointEngine):  # type: ignore[misc]
+    """DeepSpeed's way of writing files, made durable and remembered, and of reading them, without running what is in them."""
 
-    def __init__(self, replaced: TorchCheckpointEngine) -> None:
+    def __init__(self, replaced: TorchCheckpointEngine, frozen: Set[str]) -> None:
         self.__dict__.update(replaced.__dict__)
+        self._frozen = frozen
         self.written: list[Path] = []
 
-    def save(self, state_dict: Any, path: str) -> None:  # DeepSpeed passes these by name
+    def save(self, state_dict: dict[str, Any], path: str) -> None:  # DeepSpeed passes these by name
+        if isinstance(module := state_dict.get("module"), dict):  # DeepSpeed leaves frozen weights out, but not under their second names
+            state_dict = state_dict | {"module": {name: value for name, value in module.items() if name not in self._frozen}}
         super().save(state_dict, path)
         with Path(path).open("rb") as file:
             os.fsync(file.fileno())
         self.written.append(Path(path))
 
+    def load(self, path: str, map_location: Any = None) -> Any:
+        try:
+            with torch.serialization.safe_globals(_SAFE_CLASSES):
+                return torch.load(path, map_location=map_location, weights_only=True)
+        except UnpicklingError as error:
+            raise CheckpointError(
+                f"{path} was not loaded: it holds more than a checkpoint's data, which could be a program. {error}"
+            ) from None
 
-def _describe(path: Path, directory: Path) -> WrittenFile:
-    digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 24):
-            digest.update(chunk)
-    return WrittenFile(path.relative_to(directory).as_posix(), path.stat().st_size, digest.hexdigest())
+
+def _frozen_names(module: torch.nn.Module) -> set[str]:
+    return {name for name, parameter in module.named_parameters(remove_duplicate=False) if not parameter.requires_grad}
 
 
 def _parameter_groups(module: torch.nn.Module) -> Sequence[dict[str, Any]]:
     """Weight decay for matrices, none for norms and biases. Shapes are asked of DeepSpeed where it has partitioned them."""
     groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
-    for parameter in module.parameters():
+    for parameter in filter(attrgetter("requires_grad"), module.parameters()):
         groups[len(getattr(parameter, "ds_shape", parameter.shape)) >= 2].append(parameter)
     decay = {"params": groups[True]}
     return [decay, {"params": groups[False], "weight_decay": 0.0}] if groups[False] else [decay]

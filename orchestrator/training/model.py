@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from orchestrator.config.schema import ModelConfig, TrainingConfig
+from orchestrator.config.schema import LoraConfig, ModelConfig, TrainingConfig
 
 
 def build_model(model: ModelConfig, training: TrainingConfig, zero3: dict[str, Any] | None) -> torch.nn.Module:
@@ -12,7 +12,7 @@ def build_model(model: ModelConfig, training: TrainingConfig, zero3: dict[str, A
 
     Args:
         model: which, and how it starts.
-        training: precision, seed and activation checkpointing.
+        training: precision, seed, activation checkpointing and adapters.
         zero3: DeepSpeed's configuration when the parameters are to be partitioned as they are made, else none. transformers does that
             by itself while this configuration is alive; DeepSpeed's own `zero.Init` around a model loses its initialisation.
 
@@ -36,4 +36,13 @@ def build_model(model: ModelConfig, training: TrainingConfig, zero3: dict[str, A
         built.gradient_checkpointing_enable(  # type: ignore[operator]
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )
-    return built
+    return _with_adapters(built, training.lora) if training.lora else built
+
+
+def _with_adapters(base: torch.nn.Module, lora: LoraConfig) -> torch.nn.Module:
+    """The base model, frozen, with adapters on every linear layer but the output's."""
+    import peft
+
+    config = peft.LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    adapted: torch.nn.Module = peft.get_peft_model(base, config, autocast_adapter_dtype=False)
+    return adapted

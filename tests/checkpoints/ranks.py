@@ -9,7 +9,7 @@ from typing import Any
 import xxhash
 
 from orchestrator.checkpoints.commit import Ranks, save_checkpoint
-from orchestrator.training.engine import WrittenFile
+from orchestrator.runs.durable import WrittenFile
 
 Files = Mapping[str, bytes]
 _DEADLINE_SECONDS = 30

@@ -1,6 +1,7 @@
 """A checkpoint exists when its COMMIT exists, and COMMIT comes after everything else (law 2)."""
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import xxhash
 from orchestrator.checkpoints.commit import Ranks, save_checkpoint
 from orchestrator.checkpoints.store import COMMIT, MANIFEST, committed_checkpoints, is_committed, newest_checkpoint, step_directory
 from orchestrator.errors import CheckpointError
-from orchestrator.training.engine import WrittenFile
+from orchestrator.runs.durable import WrittenFile
 from tests.checkpoints.ranks import Alone, on_ranks, save, writing
 
 FILES = {"state/model.pt": b"weights", "state/optimiser.pt": b"moments"}
@@ -78,7 +79,7 @@ def test_nothing_is_committed_before_the_slowest_rank_has_written(tmp_path: Path
 
 def in_the_way_of(name: str, at: Path) -> list[WrittenFile]:
     """Write the files, and make it impossible to write the named one after them."""
-    (at / f"{name}.partial").mkdir()
+    (at / f".{name}.partial-{os.getpid()}").mkdir()
     return writing(FILES)(at)
 
 

@@ -120,6 +120,13 @@ def test_following_the_remedy_of_a_damaged_checkpoint_resumes_from_the_one_befor
     assert newest_step(tmp_path) == 5
 
 
+def test_a_checkpoint_under_the_name_of_another_step_is_refused(tmp_path: Path) -> None:
+    save(tmp_path, 5, FILES)
+    step_directory(tmp_path, 5).rename(step_directory(tmp_path, 6))
+    with pytest.raises(CheckpointError, match="step_00000006 is damaged: its COMMIT is that of step 5"):
+        newest_checkpoint(tmp_path)
+
+
 def test_listing_reads_the_commits_and_manifests_alone_and_tells_which_is_damaged(tmp_path: Path) -> None:
     save(tmp_path, 5, FILES)
     save(tmp_path, 10, FILES)

@@ -1,5 +1,6 @@
 """No knob that nothing reads, and no knob that `conf/` does not show."""
 
+from collections import ChainMap
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,15 @@ CONF = resource("conf")
 GROUPS: dict[str, Any] = {group.name: group.type for group in fields(schema.Config)}
 GROUPS["sources"] = schema.SourceConfig
 CHOICES = [(name, file) for name in GROUPS if name != "sources" for file in sorted((CONF / name).glob("*.yaml"))]
-KNOBS = [(name, group, field.name) for name, group in GROUPS.items() for field in fields(group)]
+CLASSES = {**GROUPS, "training.lora": schema.LoraConfig}
+KNOBS = [(name, group, field.name) for name, group in CLASSES.items() for field in fields(group)]
+
+
+def written_in(file: Path) -> dict[str, Any]:
+    """The keys of a group's file, those of the file that it builds on included."""
+    written = yaml.safe_load(file.read_text(encoding="utf-8"))
+    others = [entry for entry in written.pop("defaults", []) if entry != "_self_"]
+    return dict(ChainMap(written, *(written_in(file.with_name(f"{other}.yaml")) for other in others)))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +93,7 @@ def test_a_read_of_something_else_does_not_count(body: str) -> None:
 
 @pytest.mark.parametrize(("name", "file"), CHOICES, ids=[f"{name}/{file.stem}" for name, file in CHOICES])
 def test_a_group_file_has_exactly_the_keys_of_its_class(name: str, file: Path) -> None:
-    written = yaml.safe_load(file.read_text(encoding="utf-8"))
-    assert sorted(written) == sorted(field.name for field in fields(GROUPS[name]))
+    assert sorted(written_in(file)) == sorted(field.name for field in fields(GROUPS[name]))
 
 
 def test_every_group_has_a_file_and_every_folder_is_a_group() -> None:
@@ -106,7 +114,7 @@ def test_the_first_page_lists_every_group_and_nothing_else() -> None:
 def test_every_choice_of_a_group_makes_a_valid_configuration(name: str, file: Path) -> None:
     words = ["run.name=a", "model.path=/m", "mixture.total_tokens=100000", "sources.spec={role:spec,paths:[/a.md]}"]
     config = load_config([f"{name}={file.stem}", *words])
-    written = yaml.safe_load(file.read_text(encoding="utf-8"))
+    written = written_in(file)
     chosen = getattr(config, name)
     given = {key: value for key, value in written.items() if isinstance(value, (bool, float, str)) and value != "???" and key != "dir"}
     assert {key: getattr(chosen, key) for key in given} == given

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from orchestrator.mixture.apportion import apportion, exact
+from orchestrator.mixture.apportion import exact, round_quotas
 from orchestrator.mixture.interleave import Ints
 from orchestrator.mixture.plan import Plan, PlannedSource
 from orchestrator.mixture.planning import Supply
@@ -54,9 +54,14 @@ def plans(draw: st.DrawFn, most_sources: int = 40, most_steps: int = 60) -> Plan
     parts, kinds = draw(shares(most_sources))
     steps, each = draw(st.integers(1, most_steps)), draw(st.integers(1, 12))
     sizes = draw(st.lists(st.integers(1, 50), min_size=len(parts), max_size=len(parts)))
-    plan = plan_of(apportion(steps * each, parts), roles=kinds, sizes=sizes, each=each, seed=draw(st.integers(0, 1 << 63)))
+    plan = plan_of(counts_of(steps * each, parts), roles=kinds, sizes=sizes, each=each, seed=draw(st.integers(0, 1 << 63)))
     assert plan.steps == steps
     return plan
+
+
+def counts_of(total: int, shares: Sequence[Fraction]) -> list[int]:
+    """A whole split in proportion to shares."""
+    return round_quotas(total, [total * share / sum(shares) for share in shares])
 
 
 def plan_of(counts: Sequence[int], *, roles: Sequence[str] = (), sizes: Sequence[int] = (), each: int = 1, seed: int = 0) -> Plan:

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from orchestrator.errors import MixtureError
-from orchestrator.mixture.apportion import apportion
 from orchestrator.mixture.interleave import MAX_SEQUENCES, Ints, Leaf, Node, Tree, build_tree, counts_before, dealt_left, sources_of
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import make_plan
-from tests.mixture.mixtures import fibonacci, plan_of, supply
+from tests.mixture.mixtures import counts_of, fibonacci, plan_of, supply
 
 FORTY = [
     pytest.param(fibonacci(40), id="fibonacci"),
@@ -47,7 +46,7 @@ def somewhere(total: int, count: int) -> list[int]:
 
 
 def forty(weights: list[float], total: int) -> Plan:
-    counts = apportion(total, [Fraction(weight) for weight in weights])
+    counts = counts_of(total, [Fraction(weight) for weight in weights])
     return plan_of(counts, roles=["spec", "spec"] + ["general"] * 37 + ["spec"], each=1)
 
 

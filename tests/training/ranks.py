@@ -8,21 +8,31 @@ import torch
 
 from orchestrator.config.load import load_config
 from orchestrator.config.schema import Config
+from orchestrator.errors import CheckpointError
 from orchestrator.training.engine import Engine
 from tests.support.tiny import overrides
 
 SEQUENCES, LENGTH, STEPS = 4, 32, 4
 
 
-def config_of(folder: str, stage: int, initialise: str = "pretrained") -> Config:
+ADAPTERS = "{rank:4,alpha:8.0}"
+
+
+def config_of(folder: str, stage: int, initialise: str = "pretrained", lora: str = "null") -> Config:
     """The tiny experiment at a ZeRO stage."""
-    return load_config(overrides(Path(folder), **{"training.zero_stage": stage, "model.initialise": initialise}))
+    changes = {"training.zero_stage": stage, "model.initialise": initialise, "training.lora": lora}
+    return load_config(overrides(Path(folder), **changes))
 
 
-def losses_of_every_stage(folder: str) -> dict[str, dict[str, Any]]:
+def losses_of_every_stage(folder: str, lora: str = "null") -> dict[str, dict[str, Any]]:
     """For each ZeRO stage: the losses and the gradient norms of a few steps from the same weights."""
-    configs = (config_of(folder, stage) for stage in range(4))
+    configs = (config_of(folder, stage, lora=lora) for stage in range(4))
     return {str(c.training.zero_stage): _steps(Engine(c.model, c.training, 2), range(STEPS)) for c in configs}
+
+
+def losses_of_adapters_at_every_stage(folder: str) -> dict[str, dict[str, Any]]:
+    """The same of adapters on frozen weights."""
+    return losses_of_every_stage(folder, ADAPTERS)
 
 
 def initialisation_of_every_stage(folder: str) -> dict[str, float]:
@@ -40,18 +50,59 @@ def held_out_losses_with_and_without_training(folder: str) -> list[list[float]]:
 def losses_around_a_resume(folder: str) -> dict[str, Any]:
     """Losses of a straight run, and of one that is saved, thrown away, made anew with another seed, and loaded."""
     results = {}
-    for stage in (0, 3):
-        config = config_of(folder, stage)
+    for stage, lora in ((0, "null"), (3, "null"), (1, ADAPTERS), (3, ADAPTERS)):
+        config = config_of(folder, stage, lora=lora)
         engine = Engine(config.model, config.training, 2)
         _steps(engine, range(2))
-        checkpoint = Path(folder) / f"stage{stage}"
+        name = f"stage {stage}, lora {lora}"
+        checkpoint = Path(folder) / name
         engine.save(checkpoint, {"step": 2, "tokens": [1, 2]})
         straight = _steps(engine, range(2, 4))
         torch.distributed.barrier()
         other = Engine(config.model, replace(config.training, seed=77), 2)
         state = other.load(checkpoint)
-        results[str(stage)] = {"state": state, "straight": straight, "resumed": _steps(other, range(2, 4))}
+        results[name] = {"state": state, "straight": straight, "resumed": _steps(other, range(2, 4))}
     return results
+
+
+def refusal_of_adapters_of_another_base(folder: str) -> str:
+    """What loading says when the base model's weights have changed since the save."""
+    config = config_of(folder, 1, lora=ADAPTERS)
+    engine = Engine(config.model, config.training, 2)
+    engine.save(Path(folder) / "adapters", {"step": 0})
+    with torch.no_grad():
+        engine.module.get_parameter("base_model.model.model.norm.weight")[0] += 1e-3
+    return _refusal(engine, Path(folder) / "adapters")
+
+
+class Program:
+    """What an attacker would put into a checkpoint."""
+
+    def __init__(self, trace: str) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return Path.touch, (Path(self.trace),)  # type: ignore[return-value]
+
+
+def refusal_of_a_program(folder: str) -> str:
+    """What loading says when somebody has put a program into a checkpoint."""
+    config = config_of(folder, 1)
+    engine = Engine(config.model, config.training, 2)
+    written = engine.save(Path(folder) / "spoilt", {"step": 0})
+    torch.distributed.barrier()
+    for file in written:
+        torch.save({"module": Program(f"{folder}/trace")}, Path(folder) / "spoilt" / file.path)
+    torch.distributed.barrier()
+    return _refusal(engine, Path(folder) / "spoilt")
+
+
+def _refusal(engine: Engine, checkpoint: Path) -> str:
+    try:
+        engine.load(checkpoint)
+    except CheckpointError as error:
+        return str(error)
+    return ""
 
 
 def _embedding_std(config: Config) -> float:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.support.tiny import write_model, write_weights
 from tests.support.two_ranks import on_two_ranks
@@ -31,6 +32,28 @@ def test_losses_and_gradient_norms_do_not_depend_on_the_zero_stage(stages: dict[
 def test_a_model_from_scratch_has_the_initialisation_of_its_config_at_every_stage(folder: Path) -> None:
     by_stage = on_two_ranks(ranks.initialisation_of_every_stage, str(folder))[0]
     assert by_stage == {stage: pytest.approx(0.02, rel=0.05) for stage in "0123"}
+
+
+def test_with_adapters_too_the_losses_do_not_depend_on_the_zero_stage(folder: Path) -> None:
+    by_stage = on_two_ranks(ranks.losses_of_adapters_at_every_stage, str(folder))[0]
+    assert by_stage["0"]["losses"][-1] < by_stage["0"]["losses"][0]
+    for stage in "123":
+        assert by_stage[stage]["losses"] == pytest.approx(by_stage["0"]["losses"], abs=1e-5)
+        assert by_stage[stage]["norms"] == pytest.approx(by_stage["0"]["norms"], rel=1e-4)
+
+
+def test_a_checkpoint_of_adapters_holds_no_base_weights_and_is_refused_on_others(folder: Path) -> None:
+    refusal = on_two_ranks(ranks.refusal_of_adapters_of_another_base, str(folder))[0]
+    assert "adapters of another base model" in refusal
+    saved = torch.load(folder / "adapters" / "state" / "mp_rank_00_model_states.pt", weights_only=True)["module"]
+    assert saved
+    assert [name for name in saved if "lora" not in name] == []
+
+
+def test_a_program_in_a_checkpoint_is_not_run(folder: Path) -> None:
+    refusal = on_two_ranks(ranks.refusal_of_a_program, str(folder))[0]
+    assert "could be a program" in refusal
+    assert not (folder / "trace").exists()
 
 
 def test_training_learns(stages: dict[str, Any]) -> None:

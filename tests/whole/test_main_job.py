@@ -43,7 +43,8 @@ def nothing_is_left_behind() -> Iterator[None]:
     def traces() -> set[str]:
         named = ((process.pid, process.info["name"] or "") for process in psutil.process_iter(["name"]))
         processes = {f"process {pid} {name}" for pid, name in named if name.startswith(("ray::", "raylet", "gcs_"))}
-        places = [*Path("/dev/shm").glob("*"), *Path("/tmp").glob("ray*"), *Path("/tmp").glob("midtrain-*")]
+        patterns = ("ray*", "midtrain-*", "*wandb*", "torchinductor*", "pymp-*")
+        places = [*Path("/dev/shm").glob("*"), *(place for pattern in patterns for place in Path("/tmp").glob(pattern))]
         return processes | {str(place) for place in places}
 
     before = traces()

@@ -1,0 +1,79 @@
+"""Held-out loss: always the same sequences, each measured once, whoever measures it."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
+from orchestrator.shards.manifest import read_manifest
+from orchestrator.shards.reader import ShardReader
+from tests.support.prepared import write_prepared
+
+LENGTH = 32
+
+
+class Recorder:
+    """A model whose loss of a sequence is its first token, and that remembers how many it was given."""
+
+    device = torch.device("cpu")
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def heldout_losses(self, sequences: torch.Tensor) -> torch.Tensor:
+        self.given.append(len(sequences))
+        return sequences[:, 0].double()
+
+
+def sources(sizes: list[int]) -> list[Heldout]:
+    """Sources of the given numbers of sequences, no two sequences alike."""
+    numbers = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    return [Heldout(f"s{i}", np.repeat(part[:, None], 3, axis=1)) for i, part in enumerate(numbers)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes=st.lists(st.integers(0, 9), min_size=1, max_size=4).filter(any), world_size=st.integers(1, 5), micro_batch=st.integers(1, 4))
+def test_over_all_ranks_every_sequence_is_counted_once_and_at_its_place(sizes: list[int], world_size: int, micro_batch: int) -> None:
+    heldout = sources(sizes)
+    parts = [measure(Recorder(), heldout, micro_batch=micro_batch, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for source in heldout:
+        reduced = np.sum([part[source.source] for part in parts], axis=0)  # what the all-reduce does
+        assert reduced.tolist() == source.sequences[:, 0].tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes=st.lists(st.integers(0, 9), min_size=1, max_size=4).filter(any), world_size=st.integers(1, 5), micro_batch=st.integers(1, 4))
+def test_every_rank_makes_the_same_full_forward_passes(sizes: list[int], world_size: int, micro_batch: int) -> None:
+    models = [Recorder() for _ in range(world_size)]
+    for rank, model in enumerate(models):
+        measure(model, sources(sizes), micro_batch=micro_batch, rank=rank, world_size=world_size)
+    (given_each,) = {tuple(model.given) for model in models}
+    assert sum(given_each) % micro_batch == 0
+    assert 0 <= sum(given_each) * world_size - sum(sizes) < micro_batch * world_size
+
+
+def test_nothing_held_out_asks_the_model_nothing() -> None:
+    model = Recorder()
+    assert measure(model, sources([0]), micro_batch=1, rank=0, world_size=1) == {}
+    assert model.given == []
+
+
+def test_the_sequences_are_spread_over_the_whole_split_and_always_the_same(tmp_path: Path) -> None:
+    config = write_prepared(tmp_path)
+    directory = Path(config.shards.dir) / "docs"
+    manifest = read_manifest(directory, "docs")
+    unique = manifest.unique_sequences("heldout", LENGTH)
+    reader = ShardReader(directory, manifest, "heldout")
+    whole = reader.gather(np.arange(unique), LENGTH)
+
+    def chosen(most: int) -> np.ndarray:
+        return choose_heldout("docs", reader, unique_sequences=unique, max_sequences=most, sequence_length=LENGTH).sequences
+
+    assert unique > 10
+    assert np.array_equal(chosen(unique + 5), whole)
+    places = [int(np.flatnonzero((whole == sequence).all(axis=1))[0]) for sequence in chosen(4)]
+    assert places == [0, unique // 4, unique // 2, 3 * unique // 4]
+    assert np.array_equal(chosen(4), chosen(4))
