@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 _PLAIN_EVERY_SECONDS = 10.0
+_RATE_MARKS = 50
 
 
 class Console:
@@ -56,28 +58,34 @@ class Console:
         if not self._err.is_terminal:
             yield _PlainProgress(self, what, total, unit, done).advance
             return
-        rate = _Rate(done)
+        rate = _Rate()
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TextColumn("{task.fields[note]}"))
         with Progress(*columns, console=self._err, transient=False) as bar:
-            task = bar.add_task(what, total=total, completed=int(done), figures=rate.figures(done, total, unit), note="")
+            task = bar.add_task(what, total=total, completed=int(done), figures="starting", note="")
 
             def advance(amount: float, note: str = "") -> None:
                 completed = bar.tasks[0].completed + amount
+                rate.mark(completed)
                 bar.update(task, completed=completed, figures=rate.figures(completed, total, unit), note=note)
 
             yield advance
 
 
 class _Rate:
-    """Rate and time left since it was made."""
+    """Rate and time left by the last marks. How long the first one took says nothing about either: processes were starting."""
 
-    def __init__(self, done: float) -> None:
-        self._began, self._done_before = time.monotonic(), done
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, float]] = deque(maxlen=_RATE_MARKS)
+
+    def mark(self, done: float) -> None:
+        self._marks.append((time.monotonic(), done))
 
     def figures(self, done: float, total: float, unit: str) -> str:
-        seconds = time.monotonic() - self._began
-        rate = (done - self._done_before) / seconds if seconds > 0 else 0.0
-        left = f"{_duration((total - done) / rate)} left" if rate > 0 else "starting"
+        (began, before), (now, _) = self._marks[0], self._marks[-1]
+        if now <= began or done <= before:
+            return f"{_amount(done)}/{_amount(total)} {unit}"
+        rate = (done - before) / (now - began)
+        left = f"{_duration((total - done) / rate)} left"
         return f"{_amount(done)}/{_amount(total)} {unit}  {_amount(rate)} {unit}/s  {left}"
 
 
@@ -86,10 +94,11 @@ class _PlainProgress:
 
     def __init__(self, console: Console, what: str, total: float, unit: str, done: float) -> None:
         self._console, self._what, self._total, self._unit, self._done = console, what, total, unit, done
-        self._rate, self._last_line = _Rate(done), 0.0
+        self._rate, self._last_line = _Rate(), 0.0
 
     def advance(self, amount: float, note: str = "") -> None:
         self._done += amount
+        self._rate.mark(self._done)
         now = time.monotonic()
         if now - self._last_line >= _PLAIN_EVERY_SECONDS or self._done >= self._total:
             self._last_line = now
