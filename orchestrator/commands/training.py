@@ -10,7 +10,7 @@ from orchestrator.checkpoints.store import Checkpoint, newest_checkpoint
 from orchestrator.commands.console import Console
 from orchestrator.commands.planning import plan_run
 from orchestrator.config.load import dump_config, read_config
-from orchestrator.config.schema import Config
+from orchestrator.config.schema import Config, facts_of_training
 from orchestrator.errors import CheckpointError, ConfigError
 from orchestrator.mixture.plan import Plan, read_plan, write_plan
 from orchestrator.runs.attempts import only_attempt, read_status
@@ -72,11 +72,11 @@ def _attempt(run: RunDirectory, config: Config, plan: Plan, checkpoint: Checkpoi
 def _check_fits(checkpoint: Checkpoint | None, config: Config, plan: Plan) -> None:
     if checkpoint is None:
         return
-    expected = {"world_size": config.scheduling.world_size, "zero_stage": config.training.zero_stage, "plan": plan.fingerprint}
-    for key, value in expected.items():
-        if checkpoint.manifest[key] != value:
+    ranks = {"world_size": config.scheduling.world_size, "plan": plan.fingerprint}
+    for key, value in (ranks | facts_of_training(config.training)).items():
+        if checkpoint.manifest.get(key) != value:
             raise CheckpointError(
-                f"{checkpoint.directory} was saved with {key}={checkpoint.manifest[key]}, the run is configured with {value}. "
+                f"{checkpoint.directory} was saved with {key}={checkpoint.manifest.get(key)}, the run is configured with {value}. "
                 f"Set it back in config.yaml; resuming across them is not supported yet."
             )
 

@@ -58,10 +58,10 @@ def measure(model: Model, heldout: Sequence[Heldout], *, micro_batch: int, rank:
     Returns:
         The mean loss in nats a token of each sequence, by source, on every rank.
     """
-    everything = np.concatenate([part.sequences for part in heldout])
-    num = len(everything)
+    num = sum(len(part.sequences) for part in heldout)
     if num == 0:
         return {}
+    everything = np.concatenate([part.sequences for part in heldout])
     padded = -(-num // (micro_batch * world_size)) * micro_batch * world_size
     mine = np.arange(rank, padded, world_size)
     losses = model.heldout_losses(torch.from_numpy(everything[mine % num]).to(model.device))

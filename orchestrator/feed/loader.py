@@ -9,6 +9,8 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
+from orchestrator.errors import OrchestratorError
+from orchestrator.feed.block import Block
 from orchestrator.feed.worker import FeedWorker
 from orchestrator.shards.reader import Tokens
 
@@ -44,6 +46,9 @@ def load_batches(
 
     Yields:
         A batch a step.
+
+    Raises:
+        OrchestratorError: what a worker raised.
     """
     rank, world_size = rank_of
     starts = iter(range(steps.start, steps.stop, steps_per_block))
@@ -58,8 +63,18 @@ def load_batches(
         ask()
     while asked:
         began = time.perf_counter()
-        block = ray.get(asked.popleft())
+        block = _block(asked.popleft())
         waited = time.perf_counter() - began
         ask()
         for offset, (tokens, sources) in enumerate(zip(block.tokens, block.sources, strict=True)):
             yield Batch(block.first_step + offset, tokens, sources, waited if offset == 0 else 0.0)
+
+
+def _block(asked: ray.ObjectRef) -> Block:
+    try:
+        block: Block = ray.get(asked)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, OrchestratorError):
+            raise error.cause from None
+        raise
+    return block

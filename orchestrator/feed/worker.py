@@ -1,5 +1,6 @@
 """A data-mixing worker: a Ray actor that builds blocks. It holds open files and nothing else, so that any worker can build any block."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,17 @@ FeedWorker = Any  # a handle to the actor below
 
 class _Worker:
     def __init__(self, plan_file: str, shards_dir: str) -> None:
-        self._plan: Plan = read_plan(Path(plan_file))
-        directories = [Path(shards_dir) / source.name for source in self._plan.sources]
-        self._readers = [ShardReader(d, read_manifest(d, d.name), "train") for d in directories]
+        self._plan_file, self._shards_dir = Path(plan_file), Path(shards_dir)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return read_plan(self._plan_file)
+
+    @cached_property
+    def _readers(self) -> list[ShardReader]:
+        """Opened at the first block, not before: an actor that fails as it is made cannot say why."""
+        directories = [self._shards_dir / source.name for source in self._plan.sources]
+        return [ShardReader(d, read_manifest(d, d.name), "train") for d in directories]
 
     def block(self, first_step: int, num_steps: int, rank: int, world_size: int) -> Block:
         steps = range(first_step, first_step + num_steps)

@@ -4,7 +4,9 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
 
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, InterruptedRunError
 
 _OBJECT_STORE_BYTES = 256 << 20
 
@@ -32,10 +34,12 @@ def ray_cluster(num_cpus: int, num_gpus: int = 0) -> Iterator[None]:
 
     Raises:
         InfrastructureError: there is no cluster and none can be started.
+        InterruptedRunError: a signal came that nobody else took.
     """
     address = os.environ.get("RAY_ADDRESS", "local")
-    folder = tempfile.mkdtemp(prefix="midtrain-")  # short: Ray's sockets live below it, and their paths may have 107 characters
-    _keep_others_out()
+    folder = tempfile.mkdtemp(prefix="midtrain-", dir="/tmp")  # Ray's sockets live below it, and their paths may have 107 characters
+    if address == "local":
+        _keep_others_out()
     own = {
         "num_cpus": max(num_cpus, os.cpu_count() or 1),
         "num_gpus": num_gpus,
@@ -47,13 +51,32 @@ def ray_cluster(num_cpus: int, num_gpus: int = 0) -> Iterator[None]:
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == "local" else {}))
         yield
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (SystemExit, KeyboardInterrupt):  # Ray's own handler of SIGTERM exits
+        raise InterruptedRunError(
+            "stopped by a signal. Go on with `midtrain prepare` or `midtrain resume`; what is done is kept."
+        ) from None
+    except (OSError, RuntimeError, ValueError) as error:
         if ray.is_initialized():
             raise
         raise InfrastructureError(f"no Ray cluster at RAY_ADDRESS={address}: {error}. Unset RAY_ADDRESS to start one here.") from error
     finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+        with _undisturbed():
+            ray.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No second Ctrl-C leaves half a cluster behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def pool_size() -> int:
@@ -63,5 +86,5 @@ def pool_size() -> int:
 
 def _keep_others_out() -> None:
     """A token for a cluster of our own, known to this process and its children, so that nobody else on the machine can run code in it."""
-    if not Path("~/.ray/auth_token").expanduser().exists():
+    if "RAY_AUTH_TOKEN_PATH" not in os.environ and not Path("~/.ray/auth_token").expanduser().exists():
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

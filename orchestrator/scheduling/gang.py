@@ -8,13 +8,17 @@ from threading import Thread
 from typing import Any
 
 os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # ranks have logs of their own
+os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "600")  # imports from a busy network disk take minutes
 
 from ray.exceptions import RayError
-from ray.train import RunConfig, ScalingConfig
+from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
+from ray.train.v2.api.exceptions import PreemptionError, TrainingFailedError, WorkerGroupError
 
-from orchestrator.errors import InfrastructureError, OrchestratorError, RankFailedError
+from orchestrator.errors import InfrastructureError, InterruptedRunError, OrchestratorError, RankFailedError
+
+# An attempt is tried once (law 5): by default Ray Train would start the ranks again, from the checkpoint that the attempt began with.
+_NO_RETRY = FailureConfig(max_failures=0, controller_failure_limit=0, max_preemption_failures=0)
 
 
 def run_gang(
@@ -31,7 +35,8 @@ def run_gang(
 
     Raises:
         OrchestratorError: what the first failing rank raised.
-        InfrastructureError: a rank died.
+        InfrastructureError: a rank died, or the gang could not be placed.
+        InterruptedRunError: a node is preempted.
     """
     trainer = TorchTrainer(
         rank_function,
@@ -42,14 +47,21 @@ def run_gang(
             use_gpu=gpus_per_rank > 0,
             resources_per_worker={"CPU": 1} | ({"GPU": gpus_per_rank} if gpus_per_rank else {}),
         ),
-        run_config=RunConfig(name="gang", storage_path=str(logs)),
+        run_config=RunConfig(name="gang", storage_path=str(logs), failure_config=_NO_RETRY, worker_runtime_env=_environment(gpus_per_rank)),
     )
     try:
         _fit(trainer)
     except WorkerGroupError as error:
         raise _first_cause(error, logs) from None
-    except TrainingFailedError as error:
+    except PreemptionError as error:
+        raise InterruptedRunError(f"a node is being taken away: {error}. Go on with `midtrain resume`.") from error
+    except (TrainingFailedError, RayError) as error:
         raise InfrastructureError(f"the gang of {world_size} ranks could not be run: {error}. The logs are in {logs}.") from error
+
+
+def _environment(gpus_per_rank: int) -> dict[str, dict[str, str]]:
+    """Ranks without GPUs must not find those of the node."""
+    return {} if gpus_per_rank else {"env_vars": {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}}
 
 
 def _fit(trainer: TorchTrainer) -> None:

@@ -17,7 +17,7 @@ from torch import distributed
 
 from orchestrator.checkpoints.commit import save_checkpoint
 from orchestrator.config.load import read_config
-from orchestrator.config.schema import Config
+from orchestrator.config.schema import Config, facts_of_training
 from orchestrator.errors import NumericsError
 from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
 from orchestrator.feed.loader import Batch, load_batches
@@ -158,7 +158,7 @@ class _RankAttempt:
     def _save(self, step: int) -> None:
         facts = {
             "world_size": self._ranks.world_size,
-            "zero_stage": self._config.training.zero_stage,
+            **facts_of_training(self._config.training),
             "plan": self._plan.fingerprint,
             "attempt": self._job.attempt,
         }

@@ -1,7 +1,8 @@
 """The one door to DeepSpeed: a model that can take a step, measure a loss, save itself and load itself."""
 
+import math
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from operator import attrgetter
 from pathlib import Path
 from pickle import UnpicklingError
@@ -46,6 +47,7 @@ class Engine:
         self._engine.clip_fp32_gradients = self._clip_unsharded
         self._is_adapted = training.lora is not None
         self._unsharded_norm = 0.0
+        self._skipped_before = 0
         self._micro_batch = training.micro_batch
         self._seed = training.seed
         self.module: torch.nn.Module = module
@@ -89,7 +91,10 @@ class Engine:
         return torch.cat(parts)
 
     def gradient_norm(self) -> float:
-        """The global norm of the last update's gradient, before clipping."""
+        """The global norm of the last update's gradient, before clipping; infinite when an update was skipped since the last call."""
+        skipped, self._skipped_before = self._engine.skipped_steps > self._skipped_before, self._engine.skipped_steps
+        if skipped:
+            return math.inf
         norm = self._engine.get_global_grad_norm()
         return self._unsharded_norm if norm is None else float(norm)
 
@@ -125,12 +130,13 @@ class Engine:
             raise CheckpointError(
                 f"{directory} holds adapters of another base model: the weights of model.path have changed since. Put the old ones back."
             )
+        self._skipped_before = self._engine.skipped_steps
         return dict(state["run_state"])
 
     def _base_checksum(self) -> int:
-        """Of this rank's part of the weights that are frozen: the sum of their bits, modulo 2^64. No checkpoint holds them."""
-        frozen = [getattr(parameter, "ds_tensor", parameter) for parameter in self.module.parameters() if not parameter.requires_grad]
-        return sum(int(part.detach().contiguous().view(_BITS[part.element_size()]).sum(dtype=torch.int64)) for part in frozen) % (1 << 64)
+        """Of this rank's part of the weights that are frozen, which no checkpoint holds."""
+        frozen = [parameter for parameter in self.module.parameters() if not parameter.requires_grad]
+        return checksum(own_part(parameter, self._engine.global_rank) for parameter in frozen)
 
     def _clip_unsharded(self) -> None:
         """What DeepSpeed calls to clip float32 gradients at ZeRO stage 0; its own way there keeps the norm to itself."""
@@ -165,6 +171,20 @@ class _Files(TorchCheckpointEngine):  # type: ignore[misc]
             raise CheckpointError(
                 f"{path} was not loaded: it holds more than a checkpoint's data, which could be a program. {error}"
             ) from None
+
+
+def own_part(parameter: Tensor, rank: int) -> Tensor:
+    """A parameter, or what of it a rank holds where ZeRO-3 has partitioned it: the last parts are padded with whatever was in memory."""
+    if not hasattr(parameter, "ds_tensor"):
+        return parameter
+    size = parameter.ds_tensor.numel()
+    part: Tensor = parameter.ds_tensor.flatten()[: max(0, parameter.ds_numel - rank * size)]  # type: ignore[attr-defined]
+    return part
+
+
+def checksum(tensors: Iterable[Tensor]) -> int:
+    """The sum of the bits of float32 or bfloat16 tensors, modulo 2^64."""
+    return sum(int(part.detach().contiguous().view(_BITS[part.element_size()]).sum(dtype=torch.int64)) for part in tensors) % (1 << 64)
 
 
 def _frozen_names(module: torch.nn.Module) -> set[str]:

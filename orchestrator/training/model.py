@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from orchestrator.config.schema import LoraConfig, ModelConfig, TrainingConfig
+from orchestrator.errors import ConfigError
 
 
 def build_model(model: ModelConfig, training: TrainingConfig, zero3: dict[str, Any] | None) -> torch.nn.Module:
@@ -18,6 +19,9 @@ def build_model(model: ModelConfig, training: TrainingConfig, zero3: dict[str, A
 
     Returns:
         The model, float32 or bfloat16.
+
+    Raises:
+        ConfigError: there is no such model, or it has no weights.
     """
     import torch._dynamo  # before zero.Init, which otherwise trips over its late import
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -27,10 +31,15 @@ def build_model(model: ModelConfig, training: TrainingConfig, zero3: dict[str, A
     torch.manual_seed(training.seed)
     dtype = torch.bfloat16 if training.precision == "bf16" else torch.float32
     built: torch.nn.Module
-    if model.initialise == "pretrained":
-        built = AutoModelForCausalLM.from_pretrained(model.path, dtype=dtype, use_cache=False)
-    else:
-        built = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model.path, use_cache=False), dtype=dtype)
+    try:
+        if model.initialise == "pretrained":
+            built = AutoModelForCausalLM.from_pretrained(model.path, dtype=dtype, use_cache=False)
+        else:
+            built = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model.path, use_cache=False), dtype=dtype)
+    except OSError as error:
+        raise ConfigError(
+            f"model.path={model.path} cannot be loaded: {str(error).splitlines()[0]} Give a model that this node can read."
+        ) from None
     del alive
     if training.activation_checkpointing:
         built.gradient_checkpointing_enable(  # type: ignore[operator]

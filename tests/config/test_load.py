@@ -97,6 +97,7 @@ def test_a_wrong_value_on_the_command_line_is_an_error_with_the_key_and_the_valu
         ("training.activation_checkpointing", "yes"),
         ("training.zero_stage", 4),
         ("training.precision", "fp16"),
+        ("training.lora", 64),
         ("training.schedule", "step"),
         ("training.sequence_length", 0),
         ("training.warmup_steps", -1),

@@ -67,7 +67,7 @@ trainings = st.builds(
     sequences_per_step=st.just(6),
     micro_batch=st.just(3),
     precision=st.sampled_from(["fp32", "bf16"]),
-    zero_stage=st.integers(0, 3),
+    zero_stage=st.integers(1, 3),
     activation_checkpointing=st.booleans(),
     lora=st.none() | st.builds(LoraConfig, rank=counts, alpha=positive),
     learning_rate=positive,

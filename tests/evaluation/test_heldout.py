@@ -58,6 +58,7 @@ def test_every_rank_makes_the_same_full_forward_passes(sizes: list[int], world_s
 def test_nothing_held_out_asks_the_model_nothing() -> None:
     model = Recorder()
     assert measure(model, sources([0]), micro_batch=1, rank=0, world_size=1) == {}
+    assert measure(model, [], micro_batch=1, rank=0, world_size=1) == {}
     assert model.given == []
 
 

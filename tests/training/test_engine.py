@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from orchestrator.training.engine import checksum, own_part
 from tests.support.tiny import write_model, write_weights
 from tests.support.two_ranks import on_two_ranks
 from tests.training import ranks
@@ -48,6 +49,18 @@ def test_a_checkpoint_of_adapters_holds_no_base_weights_and_is_refused_on_others
     saved = torch.load(folder / "adapters" / "state" / "mp_rank_00_model_states.pt", weights_only=True)["module"]
     assert saved
     assert [name for name in saved if "lora" not in name] == []
+
+
+def test_the_padding_of_partitioned_weights_is_no_part_of_their_checksum() -> None:
+    def part(values: list[float], padding: float) -> torch.Tensor:
+        parameter = torch.nn.Parameter(torch.empty(0), requires_grad=False)
+        parameter.ds_numel, parameter.ds_tensor = 7, torch.tensor([*values, padding])  # type: ignore[attr-defined]
+        return parameter
+
+    sums = [checksum([own_part(part([1.5, 2.5, 3.5], padding), rank=1)]) for padding in (0.0, 9.9)]
+    assert sums[0] == sums[1] == checksum([torch.tensor([1.5, 2.5, 3.5])])
+    assert checksum([own_part(part([1.5, 2.5, 3.5], 4.5), rank=0)]) == checksum([torch.tensor([1.5, 2.5, 3.5, 4.5])])
+    assert checksum([torch.tensor([1.5, 2.5, 3.25])]) != sums[0]
 
 
 def test_a_program_in_a_checkpoint_is_not_run(folder: Path) -> None:
