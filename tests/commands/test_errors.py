@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.load import load_config
+from orchestrator.checkpoints.commit import save_checkpoint
+from orchestrator.config.load import load_config, read_config
+from orchestrator.config.schema import facts_of_training
+from orchestrator.mixture.plan import read_plan
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.shards.preparation import plan_source
 from orchestrator.shards.tokenize import run_unit
 from orchestrator.shards.vocabulary import load_vocabulary
-from tests.checkpoints.ranks import save
+from tests.checkpoints.ranks import Alone, save, writing
 from tests.commands.command_line import midtrain
 from tests.commands.listing import listing
 from tests.corpus.writing import write_texts
@@ -165,6 +168,24 @@ def test_a_run_whose_newest_checkpoint_has_a_flipped_byte_is_not_resumed(home: P
     save(run.checkpoints, 5, {"model.pt": b"weights"})
     (run.checkpoints / "step_00000005" / "model.pt").write_bytes(b"weightz")
     refused(home, "resume", str(run.root), code=CHECKPOINT, named=["step_00000005/model.pt is damaged", "rm "])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ("gradient_clip: 1.0", "gradient_clip: 0.5", "gradient_clip=1.0, the run is configured with 0.5"),
+        ("world_size: 2", "world_size: 1", "world_size=2, the run is configured with 1"),
+        ("lora: null", "lora: {rank: 4, alpha: 8.0}", "lora=None, the run is configured with {'rank': 4, 'alpha': 8.0}"),
+    ],
+)
+def test_what_a_checkpoint_has_fixed_cannot_be_changed_on_resume(home: Path, before: str, after: str, named: str) -> None:
+    run = run_in(home, f"fixed-{named[:4]}")
+    facts = {"world_size": 2, "plan": read_plan(run.plan).fingerprint, **facts_of_training(read_config(run.config).training)}
+    save_checkpoint(run.checkpoints, 5, write=writing({"model.pt": b"weights"}), facts=facts, ranks=Alone())
+    config = run.config.read_text()
+    assert before in config
+    run.config.write_text(config.replace(before, after))
+    refused(home, "resume", str(run.root), code=CHECKPOINT, named=[named])
 
 
 def test_a_run_whose_config_was_changed_so_that_its_plan_is_another_is_not_resumed(home: Path) -> None:

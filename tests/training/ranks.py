@@ -24,6 +24,20 @@ def config_of(folder: str, stage: int, initialise: str = "pretrained", lora: str
     return load_config(overrides(Path(folder), **changes))
 
 
+def everything(folder: str) -> dict[str, Any]:
+    """What every function below finds, by its name: one pair of processes for all."""
+    found = (
+        losses_of_every_stage,
+        losses_of_adapters_at_every_stage,
+        initialisation_of_every_stage,
+        held_out_losses_with_no_training_between,
+        losses_around_a_resume,
+        refusal_of_adapters_of_another_base,
+        refusal_of_a_program,
+    )
+    return {function.__name__: function(folder) for function in found}
+
+
 def losses_of_every_stage(folder: str, lora: str = "null") -> dict[str, dict[str, Any]]:
     """For each ZeRO stage: the losses and the gradient norms of a few steps from the same weights."""
     configs = (config_of(folder, stage, lora=lora) for stage in range(4))
@@ -40,7 +54,7 @@ def initialisation_of_every_stage(folder: str) -> dict[str, float]:
     return {str(stage): _embedding_std(config_of(folder, stage, "scratch")) for stage in range(4)}
 
 
-def held_out_losses_with_and_without_training(folder: str) -> list[list[float]]:
+def held_out_losses_with_no_training_between(folder: str) -> list[list[float]]:
     """Held-out losses before and after measuring them, with no step between."""
     config = config_of(folder, 3)
     engine = Engine(config.model, config.training, 2)

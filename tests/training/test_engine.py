@@ -20,8 +20,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stages(folder: Path) -> dict[str, Any]:
-    return dict(on_two_ranks(ranks.losses_of_every_stage, str(folder))[0])
+def found(folder: Path) -> dict[str, Any]:
+    return dict(on_two_ranks(ranks.everything, str(folder))[0])
+
+
+@pytest.fixture(scope="module")
+def stages(found: dict[str, Any]) -> dict[str, Any]:
+    return dict(found["losses_of_every_stage"])
 
 
 @pytest.mark.parametrize("stage", ["1", "2", "3"])
@@ -30,21 +35,21 @@ def test_losses_and_gradient_norms_do_not_depend_on_the_zero_stage(stages: dict[
     assert stages[stage]["norms"] == pytest.approx(stages["0"]["norms"], rel=1e-4)
 
 
-def test_a_model_from_scratch_has_the_initialisation_of_its_config_at_every_stage(folder: Path) -> None:
-    by_stage = on_two_ranks(ranks.initialisation_of_every_stage, str(folder))[0]
+def test_a_model_from_scratch_has_the_initialisation_of_its_config_at_every_stage(found: dict[str, Any]) -> None:
+    by_stage = found["initialisation_of_every_stage"]
     assert by_stage == {stage: pytest.approx(0.02, rel=0.05) for stage in "0123"}
 
 
-def test_with_adapters_too_the_losses_do_not_depend_on_the_zero_stage(folder: Path) -> None:
-    by_stage = on_two_ranks(ranks.losses_of_adapters_at_every_stage, str(folder))[0]
+def test_with_adapters_too_the_losses_do_not_depend_on_the_zero_stage(found: dict[str, Any]) -> None:
+    by_stage = found["losses_of_adapters_at_every_stage"]
     assert by_stage["0"]["losses"][-1] < by_stage["0"]["losses"][0]
     for stage in "123":
         assert by_stage[stage]["losses"] == pytest.approx(by_stage["0"]["losses"], abs=1e-5)
         assert by_stage[stage]["norms"] == pytest.approx(by_stage["0"]["norms"], rel=1e-4)
 
 
-def test_a_checkpoint_of_adapters_holds_no_base_weights_and_is_refused_on_others(folder: Path) -> None:
-    refusal = on_two_ranks(ranks.refusal_of_adapters_of_another_base, str(folder))[0]
+def test_a_checkpoint_of_adapters_holds_no_base_weights_and_is_refused_on_others(folder: Path, found: dict[str, Any]) -> None:
+    refusal = found["refusal_of_adapters_of_another_base"]
     assert "adapters of another base model" in refusal
     saved = torch.load(folder / "adapters" / "state" / "mp_rank_00_model_states.pt", weights_only=True)["module"]
     assert saved
@@ -63,8 +68,8 @@ def test_the_padding_of_partitioned_weights_is_no_part_of_their_checksum() -> No
     assert checksum([torch.tensor([1.5, 2.5, 3.25])]) != sums[0]
 
 
-def test_a_program_in_a_checkpoint_is_not_run(folder: Path) -> None:
-    refusal = on_two_ranks(ranks.refusal_of_a_program, str(folder))[0]
+def test_a_program_in_a_checkpoint_is_not_run(folder: Path, found: dict[str, Any]) -> None:
+    refusal = found["refusal_of_a_program"]
     assert "could be a program" in refusal
     assert not (folder / "trace").exists()
 
@@ -74,12 +79,12 @@ def test_training_learns(stages: dict[str, Any]) -> None:
     assert min(stages["0"]["norms"]) > 0
 
 
-def test_a_resumed_engine_goes_on_to_the_bit(folder: Path) -> None:
-    for result in on_two_ranks(ranks.losses_around_a_resume, str(folder))[0].values():
+def test_a_resumed_engine_goes_on_to_the_bit(found: dict[str, Any]) -> None:
+    for result in found["losses_around_a_resume"].values():
         assert result["state"] == {"step": 2, "tokens": [1, 2]}
         assert result["resumed"] == result["straight"]
 
 
-def test_measuring_changes_nothing(folder: Path) -> None:
-    first, second = on_two_ranks(ranks.held_out_losses_with_and_without_training, str(folder))[0]
+def test_measuring_changes_nothing(found: dict[str, Any]) -> None:
+    first, second = found["held_out_losses_with_no_training_between"]
     assert first == second

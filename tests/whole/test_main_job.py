@@ -149,38 +149,6 @@ def test_a_run_that_is_resumed_in_the_middle_ends_with_the_same_weights_to_the_b
     assert "finished" in midtrain("resume", str(broken), folder=folder).stdout
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "named"),
-    [
-        ("gradient_clip: 1.0", "gradient_clip: 0.5", "gradient_clip=1.0, the run is configured with 0.5"),
-        ("world_size: 2", "world_size: 1", "world_size=2, the run is configured with 1"),
-        ("lora: null", "lora: {rank: 4, alpha: 8.0}", "lora=None, the run is configured with {'rank': 4, 'alpha': 8.0}"),
-    ],
-)
-def test_what_a_checkpoint_has_fixed_cannot_be_changed_on_resume(folder: Path, run: Path, before: str, after: str, named: str) -> None:
-    changed = copied(run, named[:4])
-    config = (changed / "config.yaml").read_text()
-    assert before in config
-    (changed / "config.yaml").write_text(config.replace(str(run), str(changed)).replace(before, after))
-    (changed / "checkpoints" / "step_00000010" / "COMMIT").unlink()
-    (changed / "attempts.jsonl").write_text((changed / "attempts.jsonl").read_text().splitlines(keepends=True)[0])
-    done = midtrain("resume", str(changed), folder=folder)
-    assert done.returncode == 4, done.stderr
-    assert named in done.stderr
-
-
-def test_shards_that_are_gone_where_they_are_read_end_the_attempt_with_the_file_and_the_class(folder: Path) -> None:
-    shutil.copytree(folder / "shards", folder / "torn")
-    for shard in (folder / "torn" / "docs").glob("*.bin"):
-        shard.unlink()
-    run = folder / "runs" / "torn"
-    done = midtrain("train", *overrides(folder, **{"shards.dir": folder / "torn", "run.dir": run}), folder=folder)
-    assert done.returncode == 3, done.stderr
-    assert str(folder / "torn" / "docs") in done.stderr
-    assert "Traceback" not in done.stderr
-    assert {"class": "data", "exit_code": 3}.items() <= as_json("status", str(run), "--json", folder=folder).items()
-
-
 def test_a_rank_that_is_killed_ends_the_attempt_with_a_reason_and_resume_goes_on_from_its_checkpoint(folder: Path) -> None:
     killed = folder / "runs" / "killed"
     with training(killed, folder) as driver:
