@@ -1,16 +1,17 @@
 """Secrets come from the environment and go nowhere: what looks like one in the configuration is refused before it is written or shown."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.errors import ConfigError
 
 _SECRET_KEY = re.compile(
-    r"(?:^|[._])(?:api_?key|secret|password|passwd|credentials?|(?:access|auth|hf|api)_?token|token|secret_?key|private_?key)$",
+    r"(?:^|[._])(?:api_?key|secret|password|passwd|credentials?|(?:access|auth|hf|api)_?token|token|(?:secret|private|access)_?key(?:_?id)?)$",
     re.IGNORECASE,
 )
-_SECRET_WITHIN = re.compile(r"(?:api_?key|secret|password|passwd|credentials?|token)\s*[:=]", re.IGNORECASE)
+_SECRET_WITHIN = re.compile(r"(?:api_?key|secret|password|passwd|credentials?|token|[?&](?:[\w-]*signature|sig))\s*[:=]", re.IGNORECASE)
+_SHORTEST_SECRET = 8  # characters; a shorter value of a variable is more likely a word that messages use
 _LOGIN_IN_URL = re.compile(r"://[^/\s@]+@")
 
 
@@ -48,6 +49,14 @@ def refuse_secrets_within(values: Any, key: str = "") -> None:
             refuse_secrets_within(value, key)
     elif isinstance(values, str):
         _refuse(key, values)
+
+
+def without_secrets(text: str, environment: Mapping[str, str]) -> str:
+    """What a library says, with the logins of URLs and the values of secret variables blotted out."""
+    for name, value in environment.items():
+        if _SECRET_KEY.search(name) and len(value) >= _SHORTEST_SECRET:
+            text = text.replace(value, "…")
+    return _LOGIN_IN_URL.sub("://…@", text)
 
 
 def _refuse(key: str, value: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.load import load_config
-from orchestrator.config.secrets import refuse_secrets
+from orchestrator.config.secrets import refuse_secrets, without_secrets
 from orchestrator.errors import ConfigError
 
 WHOLE = ["run.name=a", "model.path=/m", "mixture.total_tokens=100000", "sources.spec={role:spec,paths:[/spec.md]}"]
@@ -52,6 +52,24 @@ def test_a_url_with_a_login_is_refused_with_its_key_alone(override: str) -> None
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["X-Amz-Signature", "X-Goog-Signature", "Signature", "sig", "X-Amz-Security-Token"])
+def test_a_url_that_is_signed_is_refused_with_its_key_alone(name: str) -> None:
+    with pytest.raises(ConfigError, match="environment") as caught:
+        load_config([*WHOLE, f"sources.spec.paths=['https://host/x.jsonl?a=b&{name}={SECRET}']"])
+    assert "sources.spec.paths" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "WANDB_API_KEY", "HF_TOKEN"])
+def test_what_a_library_says_is_shown_without_the_secrets_of_the_environment(name: str) -> None:
+    said = f"no key {SECRET} at https://user:{SECRET}@host/x, nor {SECRET}"
+    assert without_secrets(said, {name: SECRET, "LANG": "key"}) == "no key … at https://…@host/x, nor …"
+
+
+def test_a_short_value_is_a_word_and_stays() -> None:
+    assert without_secrets("test the testing", {"AWS_ACCESS_KEY_ID": "testing"}) == "test the testing"
+
+
 @pytest.mark.parametrize(
     "override",
     [
@@ -90,6 +108,8 @@ def test_a_login_in_a_file_of_ones_own_is_refused_like_one_on_the_command_line(t
         "model.path=org/token",
         "tracking.project=https://host/x",
         "tracking.project=https://host:8080/x",
+        "sources.web.paths=[s3://bucket/x.jsonl,https://host/x.jsonl?a=b]",
+        "model.description=its signature: none",
         "model.description=mail a@b: it works",
         "sources.tokens.paths=[a]",
     ],
