@@ -64,8 +64,11 @@ def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) 
             f"source {name!r} was prepared with another tokenizer or document separator than those of model.path={config.model.path}. "
             f"Run `midtrain prepare` again, or set shards.dir to the shards of this model."
         )
-    if manifest.request != source_request(source):
-        raise ConfigError(f"source {name!r} was prepared from other paths, held-out documents or text field. Run `midtrain prepare` again.")
+    if manifest.request != source_request(source, config.corpus.max_document_tokens):
+        raise ConfigError(
+            f"source {name!r} was prepared from other paths or held-out documents, or with another text_field, markdown or "
+            f"corpus.max_document_tokens. Run `midtrain prepare` again."
+        )
     if manifest.role != source.role:
         raise ConfigError(
             f"source {name!r} was prepared with role {manifest.role} and is configured as {source.role}. Run `midtrain prepare` again."

@@ -23,7 +23,7 @@ def prepare(config: Config, console: Console) -> list[Manifest]:
     """
     vocabulary = load_vocabulary(config.model.path, config.shards.document_separator)
     check_fits(vocabulary, config.model.path)
-    works = [plan_source(name, source, config.shards, vocabulary) for name, source in config.sources.items()]
+    works = [plan_source(name, source, config.shards, vocabulary, corpus=config.corpus) for name, source in config.sources.items()]
     tasks = [task for work in works for task in work.tasks]
     results = _run(tasks, console)
     manifests = []
@@ -48,8 +48,8 @@ def _tell_rejects(name: str, results: list[UnitResult], console: Console) -> Non
     rejects = [reject for result in results for reject in result.rejects]
     if rejects:
         console.warn(f"source {name!r}: {len(rejects)} rejected, the first of them:")
-        for origin, reason in rejects[:3]:
-            console.warn(f"  {origin}: {reason}")
+        for reject in rejects[:3]:
+            console.warn(f"  {reject.origin}: {reject.reason}")
 
 
 def manifest_rows(manifests: list[Manifest]) -> list[dict[str, Any]]:

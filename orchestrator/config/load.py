@@ -104,7 +104,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _absolute(path: Any) -> Any:
-    return str(Path(path).absolute()) if isinstance(path, str) else path
+    return str(Path(path).absolute()) if isinstance(path, str) and "://" not in path else path
 
 
 def _as_override(override: str, folders: Sequence[Path]) -> str:

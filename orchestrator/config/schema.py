@@ -41,15 +41,24 @@ class SourceConfig:
     """A named corpus."""
 
     role: Literal["spec", "general"]
-    paths: Annotated[Paths, Field(min_length=1)]  # files, directories or globs
+    paths: Annotated[Paths, Field(min_length=1)]  # files, directories or globs, local or as URLs
     heldout_paths: Paths = ()  # documents to measure with, not to train on; the files may not be among paths
     heldout_share: Share = 0.0  # share of the documents of `paths` kept back when there are no heldout_paths
     text_field: str = "text"  # of JSONL and Parquet
+    markdown: Literal["file", "section"] = "file"  # what is a document of a .md file
     weight: NotNegative = 1.0  # among the sources of its side of mixture.spec_share
 
     def __post_init__(self) -> None:
         if self.heldout_paths and self.heldout_share:
             raise ValueError(f"heldout_paths and heldout_share={self.heldout_share:g} exclude each other. Set one of them.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class CorpusConfig:
+    """What may be amiss with the sources."""
+
+    max_reject_share: Share  # of the things read from a source, those that were not documents
+    max_document_tokens: Count | None  # a longer document is rejected; null: any length
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
@@ -175,6 +184,7 @@ class Config:
     run: RunConfig
     model: ModelConfig
     sources: Annotated[dict[Name, SourceConfig], Field(min_length=1)]
+    corpus: CorpusConfig
     shards: ShardsConfig
     mixture: MixtureConfig
     feed: FeedConfig

@@ -1,10 +1,10 @@
 """Which files a source is, and how they are grouped into units of work. The grouping depends on the files alone, never on the workers."""
 
-import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.corpus.storage import SourceFile, find_files, is_url, state_of
 from orchestrator.errors import DataError
 
 SUFFIXES = (".txt", ".md", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
@@ -12,65 +12,81 @@ SUFFIXES = (".txt", ".md", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Files that become one shard, with their sizes in bytes."""
+    """Files that become one shard."""
 
-    files: tuple[tuple[str, int], ...]
+    files: tuple[SourceFile, ...]
 
 
-def list_files(source_name: str, patterns: Sequence[str]) -> list[tuple[str, int]]:
-    """The files of a source, sorted by path within each pattern, none twice.
+def list_files(source_name: str, patterns: Sequence[str]) -> list[SourceFile]:
+    """The files of a source, in the order of the patterns and by path within each; none twice, the first mention counts.
 
     Args:
         source_name: for messages.
-        patterns: files, directories (all known files below) or globs.
+        patterns: files, directories (all known files below), globs, or URLs of these.
 
     Returns:
-        (path, size in bytes) of each.
+        Each as it is now.
 
     Raises:
-        DataError: a pattern matches nothing, or a file is of no known kind or empty.
+        OrchestratorError: a pattern matches nothing or cannot be reached, or a file is of no known kind or empty.
     """
-    matches = {path.resolve(): path for pattern in reversed(patterns) for path in reversed(_matches(source_name, pattern))}
-    found = {path: path.stat().st_size for path in reversed(matches.values())}
-    for path, size in found.items():
-        if size == 0:
-            raise DataError(f"source {source_name!r}: {path} is empty (0 bytes). Remove it, or take it out of sources.{source_name}.paths.")
-    return [(str(path), size) for path, size in found.items()]
+    files: dict[str, SourceFile] = {}
+    for pattern in patterns:
+        for file in _matches(source_name, pattern):
+            files.setdefault(_identity(file), file)
+    if empty := [file.path for file in files.values() if file.size_bytes == 0]:
+        raise DataError(f"source {source_name!r}: {empty[0]} is empty (0 bytes). Remove it, or take it out of sources.{source_name}.paths.")
+    return list(files.values())
 
 
-def _matches(source_name: str, pattern: str) -> list[Path]:
-    path = Path(pattern)
-    if path.is_file():
-        matches = [path]
-    elif path.is_dir():
-        matches = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(SUFFIXES))
-    else:
-        matches = sorted(p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file())  # noqa: PTH207 (the pattern may be absolute)
+def _identity(file: SourceFile) -> str:
+    return file.path if is_url(file.path) else str(Path(file.path).resolve())
+
+
+def _matches(source_name: str, pattern: str) -> list[SourceFile]:
+    matches = find_files(pattern, SUFFIXES)
     if not matches:
+        place = pattern if is_url(pattern) else f"{pattern} (from {Path.cwd()})"
         raise DataError(
-            f"source {source_name!r}: no file at {pattern} (from {Path.cwd()}). "
+            f"source {source_name!r}: no file at {place}. "
             f"Give a file, a folder or a glob of {' '.join(SUFFIXES)} files in sources.{source_name}."
         )
-    if strange := [p for p in matches if not p.name.endswith(SUFFIXES)]:
+    if strange := [file.path for file in matches if not file.path.endswith(SUFFIXES)]:
         raise DataError(f"source {source_name!r}: {strange[0]} is none of {' '.join(SUFFIXES)}. Convert it, or take it out of the paths.")
     return matches
 
 
-def into_units(files: Sequence[tuple[str, int]], unit_bytes: int) -> list[Unit]:
+def refuse_changed(file: SourceFile) -> None:
+    """Make sure that a file is still the one that was listed.
+
+    Raises:
+        OrchestratorError: it is another one, or gone.
+    """
+    now = state_of(file.path)
+    if (now.size_bytes, now.version) != (file.size_bytes, file.version):
+        raise DataError(
+            f"{file.path} changed since it was listed ({file.size_bytes:,} bytes then, {now.size_bytes:,} now). "
+            f"Run `midtrain prepare` again when nothing writes to it; complete units are kept."
+        )
+
+
+def into_units(files: Sequence[SourceFile], unit_bytes: int) -> list[Unit]:
     """Group files in their order into units of at least `unit_bytes`, the last one excepted.
 
     Args:
-        files: (path, size in bytes) of each.
+        files: of one source.
         unit_bytes: where a unit is full.
 
     Returns:
         Units that hold every file once, in order.
     """
     units: list[Unit] = []
-    open_files: list[tuple[str, int]] = []
+    open_files: list[SourceFile] = []
+    open_bytes = 0
     for file in files:
         open_files.append(file)
-        if sum(size for _, size in open_files) >= unit_bytes:
+        open_bytes += file.size_bytes
+        if open_bytes >= unit_bytes:
             units.append(Unit(tuple(open_files)))
-            open_files = []
+            open_files, open_bytes = [], 0
     return [*units, Unit(tuple(open_files))] if open_files else units

@@ -47,6 +47,6 @@ def _result(done: ray.ObjectRef, task: UnitTask) -> UnitResult:
         raise
     except ray.exceptions.RayError as error:
         raise InfrastructureError(
-            f"the task that tokenised {task.unit.files[0][0]} died: {error}. Run `midtrain prepare` again; it goes on."
+            f"the task that tokenised {task.unit.files[0].path} died: {error}. Run `midtrain prepare` again; it goes on."
         ) from error
     return result

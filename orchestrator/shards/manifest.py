@@ -1,13 +1,14 @@
 """What is in a prepared source: `manifest.json`, and for every shard the marker that says it is complete."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from orchestrator.corpus.documents import Reject
 from orchestrator.errors import ShardError
 from orchestrator.runs.durable import write_whole
 
@@ -35,13 +36,13 @@ class UnitResult:
     Attributes:
         request: a hash of all that decides the result; another request is other work.
         train, heldout: the shards.
-        rejects: (origin, reason) of each, in order.
+        rejects: in the order of the files.
     """
 
     request: str
     train: Shard | None
     heldout: Shard | None
-    rejects: list[tuple[str, str]] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +94,13 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
     write_json_whole(directory / "manifest.json", asdict(manifest) | {"fingerprint": manifest.fingerprint})
 
 
+def write_rejects(rejects: Sequence[Reject], directory: Path) -> Path:
+    """Write a source's `rejects.jsonl`, a line each, whole or not at all; what an earlier preparation rejected is replaced."""
+    path = directory / "rejects.jsonl"
+    write_whole(path, b"".join(json.dumps(reject.as_record(), ensure_ascii=False).encode() + b"\n" for reject in rejects))
+    return path
+
+
 def read_manifest(directory: Path, source_name: str) -> Manifest:
     """Read a source's manifest.
 
@@ -128,7 +136,7 @@ def read_unit_result(marker: Path, request: str) -> UnitResult | None:
     files = [marker.parent / shard.file for shard in (train, heldout) if shard]
     if not all(file.is_file() and file.stat().st_size for file in files):
         return None
-    return UnitResult(request=request, rejects=[(o, r) for o, r in content["rejects"]], train=train, heldout=heldout)
+    return UnitResult(request=request, rejects=[Reject(**reject) for reject in content["rejects"]], train=train, heldout=heldout)
 
 
 def write_json_whole(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,16 +1,19 @@
 """What preparing a source takes, as a list of independent units, and what their results come to. Who runs the units is not its business."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import xxhash
 
-from orchestrator.config.schema import ShardsConfig, SourceConfig
-from orchestrator.corpus.files import Unit, into_units, list_files
+from orchestrator.config.schema import CorpusConfig, ShardsConfig, SourceConfig
+from orchestrator.corpus.documents import Reject
+from orchestrator.corpus.files import into_units, list_files
+from orchestrator.corpus.storage import SourceFile
 from orchestrator.errors import DataError
-from orchestrator.shards.manifest import Manifest, UnitResult, write_manifest
+from orchestrator.shards.manifest import Manifest, UnitResult, write_manifest, write_rejects
 from orchestrator.shards.tokenize import UnitTask
 from orchestrator.shards.vocabulary import Vocabulary
 
@@ -21,58 +24,61 @@ class SourceWork:
 
     name: str
     config: SourceConfig
+    corpus: CorpusConfig
     tasks: list[UnitTask]
 
 
-def plan_source(name: str, source: SourceConfig, shards: ShardsConfig, vocabulary: Vocabulary) -> SourceWork:
+def plan_source(name: str, source: SourceConfig, shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig) -> SourceWork:
     """List the units of a source: those of its training files, then those of its held-out files.
 
     Raises:
-        DataError: files are missing or empty.
+        OrchestratorError: files are missing or empty, or cannot be reached.
     """
-    groups = [(into_units(list_files(name, source.paths), shards.shard_bytes), source.heldout_share)]
-    if source.heldout_paths:
-        _refuse_shared(name, groups[0][0], list_files(name, source.heldout_paths))
-        groups.append((into_units(list_files(name, source.heldout_paths), shards.shard_bytes), 1.0))
-    units = [(unit, share) for group, share in groups for unit in group]
+    trained = list_files(name, source.paths)
+    heldout = list_files(name, source.heldout_paths) if source.heldout_paths else []
+    _refuse_shared(name, trained, heldout)
+    groups = ((trained, source.heldout_share), (heldout, 1.0))
+    units = [(unit, share) for files, share in groups for unit in into_units(files, shards.shard_bytes)]
     tasks = [
         UnitTask(
             directory=Path(shards.dir) / name,
             index=index,
             unit=unit,
             text_field=source.text_field,
+            markdown=source.markdown,
             heldout_share=share,
+            max_document_tokens=corpus.max_document_tokens,
             vocabulary=vocabulary,
         )
         for index, (unit, share) in enumerate(units)
     ]
-    return SourceWork(name, source, tasks)
+    return SourceWork(name, source, corpus, tasks)
 
 
-def source_request(source: SourceConfig) -> str:
-    """A hash of what the configuration says of a source's files and its held-out documents; another one is another preparation."""
-    said = [source.paths, source.heldout_paths, source.heldout_share, source.text_field]
+def source_request(source: SourceConfig, max_document_tokens: int | None) -> str:
+    """A hash of what the configuration says of a source's documents; another one is another preparation."""
+    said = [source.paths, source.heldout_paths, source.heldout_share, source.text_field, source.markdown, max_document_tokens]
     return xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
 
 
-def _refuse_shared(name: str, trained: Sequence[Unit], heldout: Sequence[tuple[str, int]]) -> None:
+def _refuse_shared(name: str, trained: Sequence[SourceFile], heldout: Sequence[SourceFile]) -> None:
     """A file that is trained says nothing when it is measured."""
-    files = {path for unit in trained for path, _ in unit.files}
-    if shared := [path for path, _ in heldout if path in files]:
+    paths = {file.path for file in trained}
+    if shared := [file.path for file in heldout if file.path in paths]:
         raise DataError(f"source {name!r}: {shared[0]} is both in paths and in heldout_paths. Take it out of one of them.")
 
 
 def finish_source(work: SourceWork, results: Sequence[UnitResult], vocabulary: Vocabulary) -> Manifest:
-    """Write a source's manifest from the results of its units, in their order.
+    """Write a source's `rejects.jsonl` and, unless there are too many, its manifest, from the results of its units in their order.
 
     Raises:
-        DataError: no document was left to train on.
+        DataError: too many rejects, or no document was left to train on. There is no manifest then, also none of before.
     """
     rejects = [reject for result in results for reject in result.rejects]
     manifest = Manifest(
         name=work.name,
         role=work.config.role,
-        request=source_request(work.config),
+        request=source_request(work.config, work.corpus.max_document_tokens),
         dtype=vocabulary.dtype.name,
         tokenizer=vocabulary.fingerprint,
         separator_id=vocabulary.separator_id,
@@ -80,8 +86,35 @@ def finish_source(work: SourceWork, results: Sequence[UnitResult], vocabulary: V
         heldout=[result.heldout for result in results if result.heldout],
         rejects=len(rejects),
     )
-    if not manifest.tokens("train"):
-        first = f" The first of {len(rejects)} rejected: {rejects[0][0]}: {rejects[0][1]}." if rejects else ""
-        raise DataError(f"source {work.name!r} has no tokens to train on.{first} Check sources.{work.name}.paths and text_field.")
-    write_manifest(manifest, work.tasks[0].directory)
+    directory = work.tasks[0].directory
+    listed = write_rejects(rejects, directory)
+    try:
+        _check_tokens(manifest, rejects)
+        _check_rejects(manifest, rejects, work.corpus.max_reject_share, listed)
+    except DataError:
+        (directory / "manifest.json").unlink(missing_ok=True)
+        raise
+    write_manifest(manifest, directory)
     return manifest
+
+
+def _check_tokens(manifest: Manifest, rejects: Sequence[Reject]) -> None:
+    if not manifest.tokens("train"):
+        first = f" The first of {len(rejects)} rejected: {_shown(rejects[:1])}." if rejects else ""
+        raise DataError(f"source {manifest.name!r} has no tokens to train on.{first} Check sources.{manifest.name}.paths and text_field.")
+
+
+def _check_rejects(manifest: Manifest, rejects: Sequence[Reject], max_share: float, listed: Path) -> None:
+    num_read = len(rejects) + manifest.documents("train") + manifest.documents("heldout")
+    share = len(rejects) / num_read
+    if share > max_share:
+        enough = math.ceil(share * 10_000) / 10_000
+        raise DataError(
+            f"source {manifest.name!r}: {len(rejects):,} of the {num_read:,} things read are no documents, a share of {share:.3g}, over "
+            f"corpus.max_reject_share={max_share:g}. The first: {_shown(rejects[:3])}. All of them: {listed}. Mend the files, or set "
+            f"corpus.max_reject_share={enough:g} and prepare again, which is quick: what was tokenised is kept."
+        )
+
+
+def _shown(rejects: Sequence[Reject]) -> str:
+    return "; ".join(f"{reject.origin}: {reject.reason}" for reject in rejects)

@@ -1,23 +1,24 @@
 """One unit of work: read its files, keep back the held-out documents, tokenise, write a shard of each split, and last the marker."""
 
-import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 import xxhash
 from tokenizers import Tokenizer
 
-from orchestrator.corpus.documents import Document, Reject, is_heldout, read_documents
-from orchestrator.corpus.files import Unit
-from orchestrator.errors import DataError, InfrastructureError
+from orchestrator.corpus.documents import Document, Reject, is_heldout
+from orchestrator.corpus.files import Unit, refuse_changed
+from orchestrator.corpus.reading import MarkdownUnit, read_documents
+from orchestrator.errors import InfrastructureError
 from orchestrator.shards.manifest import Shard, UnitResult, read_unit_result, write_json_whole
 from orchestrator.shards.vocabulary import Vocabulary
 
-_DOCUMENTS_AT_ONCE = 256
+_ITEMS_AT_ONCE = 256
+_CHARACTERS_AT_ONCE = 4 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +30,9 @@ class UnitTask:
         index: the unit's number within its source.
         unit: the files.
         text_field: of JSONL and Parquet.
+        markdown: what is a document of a .md file.
         heldout_share: share of the documents that go to the held-out split; 1: all of them.
+        max_document_tokens: a document with more, the separator not counted, is rejected; none: any length.
         vocabulary: the tokenizer.
     """
 
@@ -37,7 +40,9 @@ class UnitTask:
     index: int
     unit: Unit
     text_field: str
+    markdown: MarkdownUnit
     heldout_share: float
+    max_document_tokens: int | None
     vocabulary: Vocabulary
 
     @property
@@ -47,35 +52,28 @@ class UnitTask:
 
     @property
     def size_bytes(self) -> int:
-        return sum(size for _, size in self.unit.files)
+        return sum(file.size_bytes for file in self.unit.files)
 
     @property
     def request(self) -> str:
-        """A hash of all but the place. A file that changed has another modification time."""
-        files = [(path, size, _modified(path)) for path, size in self.unit.files]
-        content = repr((files, self.text_field, self.heldout_share, self.vocabulary.fingerprint, self.vocabulary.separator_id))
+        """A hash of all but the place. A file that changed has another version."""
+        files = [astuple(file) for file in self.unit.files]
+        asked = (self.text_field, self.markdown, self.heldout_share, self.max_document_tokens)
+        content = repr((files, asked, self.vocabulary.fingerprint, self.vocabulary.separator_id))
         return xxhash.xxh3_128_hexdigest(content.encode())
-
-
-def _modified(path: str) -> int:
-    try:
-        return Path(path).stat().st_mtime_ns
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}. Restore it, or take it out of the paths.") from None
 
 
 def run_unit(task: UnitTask) -> UnitResult:
     """Do a unit, unless its marker says that it was done.
 
     Raises:
-        InfrastructureError: the shards cannot be written.
+        OrchestratorError: a file cannot be read or is not the one that was listed, or the shards cannot be written.
     """
-    request = task.request  # of the files as they are before they are read
-    if done := read_unit_result(task.marker, request):
+    if done := read_unit_result(task.marker, task.request):
         return done
     try:
         task.directory.mkdir(parents=True, exist_ok=True)
-        result = _tokenise(task, request)
+        result = _write_shards(task)
         write_json_whole(task.marker, asdict(result))
     except OSError as error:
         raise InfrastructureError(
@@ -84,31 +82,52 @@ def run_unit(task: UnitTask) -> UnitResult:
     return result
 
 
-def _tokenise(task: UnitTask, request: str) -> UnitResult:
-    rejects: list[tuple[str, str]] = []
-    tokenizer = task.vocabulary.open()
+def _write_shards(task: UnitTask) -> UnitResult:
+    rejects: list[Reject] = []
     with ExitStack() as stack:
         writers = {split: stack.enter_context(_ShardWriter(task, split)) for split in ("train", "heldout")}
-        for documents in _batched(_accepted(task, rejects)):
-            for document, ids in zip(documents, _encode(tokenizer, documents), strict=True):
-                split = "heldout" if is_heldout(document.id, task.heldout_share) else "train"
-                writers[split].add(document, [*ids, task.vocabulary.separator_id])
-        shards = {split: writer.finish() for split, writer in writers.items()}
-    return UnitResult(request=request, rejects=rejects, train=shards["train"], heldout=shards["heldout"])
-
-
-def _accepted(task: UnitTask, rejects: list[tuple[str, str]]) -> Iterator[Document]:
-    for path, _ in task.unit.files:
-        for item in read_documents(Path(path), task.text_field):
+        for item, ids in _tokenised(task):
             if isinstance(item, Reject):
-                rejects.append((item.origin, item.reason))
+                rejects.append(item)
             else:
-                yield item
+                split = "heldout" if is_heldout(item.id, task.heldout_share) else "train"
+                writers[split].add(item, [*ids, task.vocabulary.separator_id])
+        shards = {split: writer.finish() for split, writer in writers.items()}
+    return UnitResult(request=task.request, rejects=rejects, train=shards["train"], heldout=shards["heldout"])
 
 
-def _batched(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    iterator = iter(documents)
-    while batch := list(itertools.islice(iterator, _DOCUMENTS_AT_ONCE)):
+def _tokenised(task: UnitTask) -> Iterator[tuple[Document | Reject, list[int]]]:
+    """What the files hold, in order: documents with their token ids, and rejects, of which there are now more."""
+    tokenizer = task.vocabulary.open()
+    for items in _batched(_read(task)):
+        encoded = _encode(tokenizer, [item for item in items if isinstance(item, Document)])
+        for item in items:
+            ids = next(encoded) if isinstance(item, Document) else []
+            yield _within(task.max_document_tokens, item, len(ids)), ids
+
+
+def _within(limit: int | None, item: Document | Reject, num_tokens: int) -> Document | Reject:
+    if limit is None or num_tokens <= limit:
+        return item
+    return Reject(item.file, item.place, f"{num_tokens:,} tokens, over corpus.max_document_tokens={limit}")
+
+
+def _read(task: UnitTask) -> Iterator[Document | Reject]:
+    for file in task.unit.files:
+        refuse_changed(file)
+        yield from read_documents(file.path, text_field=task.text_field, markdown=task.markdown)
+
+
+def _batched(items: Iterable[Document | Reject]) -> Iterator[list[Document | Reject]]:
+    """Lists of so many items, or of so much text, as are tokenised at once."""
+    batch, num_characters = list[Document | Reject](), 0
+    for item in items:
+        batch.append(item)
+        num_characters += len(item.text) if isinstance(item, Document) else 0
+        if len(batch) == _ITEMS_AT_ONCE or num_characters >= _CHARACTERS_AT_ONCE:
+            yield batch
+            batch, num_characters = [], 0
+    if batch:
         yield batch
 
 

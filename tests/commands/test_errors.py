@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +39,8 @@ def run_in(home: Path, name: str, **changes: object) -> RunDirectory:
     return make_run(load_config(overrides(home, **{"run.name": name, "run.dir": home / "runs" / name} | changes)))
 
 
-def refused(home: Path, *words: str, code: int, named: list[str]) -> None:
-    """The command ends with the code and one message that names what it should, and leaves every file as it was."""
+def refused(home: Path, *words: str, code: int, named: list[str], written: Sequence[str] = ()) -> None:
+    """The command ends with the code and one message that names what it should, and leaves every file as it was but for those `written`."""
     before = listing(home)
     ended = midtrain(*words, cwd=home)
     assert ended.returncode == code, ended.stderr
@@ -48,7 +48,8 @@ def refused(home: Path, *words: str, code: int, named: list[str]) -> None:
     assert len(re.findall("error: |Traceback|this is a bug", ended.stderr)) == 1
     assert ended.stdout == ""
     assert [part for part in named if part not in ended.stderr] == []
-    assert listing(home) == before
+    after = listing(home)
+    assert sorted(name for name in before | after if before.get(name) != after.get(name)) == sorted(written)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,9 +125,10 @@ def test_a_source_without_one_document_is_refused_with_the_first_reject(home: Pa
     config = load_config(words)
     vocabulary = load_vocabulary(config.model.path, None)
     for name, source in config.sources.items():  # every unit is done already, so that no cluster is started
-        for task in plan_source(name, source, config.shards, vocabulary).tasks:
+        for task in plan_source(name, source, config.shards, vocabulary, corpus=config.corpus).tasks:
             run_unit(task)
-    refused(home, "prepare", *words, code=DATA, named=["'spec'", "2 rejected", f"{file}:1", "int, not a string", "text_field"])
+    named = ["'spec'", "2 rejected", f"{file}:1", "int, not a string", "text_field"]
+    refused(home, "prepare", *words, code=DATA, named=named, written=["other/spec/rejects.jsonl"])
 
 
 def test_a_tokenizer_larger_than_the_models_vocabulary_is_refused(home: Path) -> None:

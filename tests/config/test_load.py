@@ -117,6 +117,9 @@ def test_a_wrong_value_on_the_command_line_is_an_error_with_the_key_and_the_valu
         ("scheduling.gpus_per_rank", -1),
         ("feed.workers", 0),
         ("shards.shard_bytes", 0),
+        ("corpus.max_reject_share", 1.5),
+        ("corpus.max_document_tokens", 0),
+        ("sources.spec.markdown", "heading"),
         ("run.name", "../up"),
         ("run.name", ""),
         ("sources.spec.role", "speck"),
@@ -235,6 +238,12 @@ def test_every_path_is_absolute_wherever_it_was_given(tmp_path: Path, monkeypatc
     assert config.sources["spec"].paths == (str(tmp_path / "spec"), str(tmp_path / "more" / "*.md"))
     (held,) = config.sources["spec"].heldout_paths
     assert (Path(held).is_absolute(), Path(held).resolve()) == (True, tmp_path.parent / "held")
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a b/*.jsonl", "gs://bucket/", "memory://a.md", "https://host/x.jsonl?a=b", "file:///a/b.md"])
+def test_a_url_stays_as_it_was_given(url: str) -> None:
+    config = load_config([*WHOLE, f"sources.web={{role:general,paths:['{url}'],heldout_paths:['{url}']}}"])
+    assert (config.sources["web"].paths, config.sources["web"].heldout_paths) == ((url,), (url,))
 
 
 def test_a_hub_name_stays_a_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

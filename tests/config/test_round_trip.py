@@ -12,6 +12,7 @@ from orchestrator.config.load import dump_config, load_config, read_config
 from orchestrator.config.schema import (
     CheckpointsConfig,
     Config,
+    CorpusConfig,
     EvaluationConfig,
     FeedConfig,
     LoraConfig,
@@ -44,6 +45,7 @@ def sources(draw: st.DrawFn) -> SourceConfig:
         heldout_paths=held,
         heldout_share=0.0 if held else draw(shares),
         text_field=draw(texts),
+        markdown=draw(st.sampled_from(["file", "section"])),
         weight=draw(positive),
     )
 
@@ -90,6 +92,7 @@ def configs(draw: st.DrawFn) -> Config:
         run=RunConfig(name=draw(names), dir=draw(texts)),
         model=ModelConfig(path=draw(texts), initialise=draw(st.sampled_from(["pretrained", "scratch"])), description=draw(texts)),
         sources=by_name,
+        corpus=CorpusConfig(max_reject_share=draw(shares), max_document_tokens=draw(st.none() | counts)),
         shards=ShardsConfig(dir=draw(texts), document_separator=draw(st.none() | st.text(min_size=1)), shard_bytes=draw(counts)),
         mixture=draw(mixtures(list(by_name))),
         feed=FeedConfig(workers=draw(counts), block_bytes=draw(counts), prefetch_blocks=draw(counts)),

@@ -1,27 +1,20 @@
 """Every file gives its documents, and whatever is none is told with file, line and reason."""
 
-import gzip
 import json
 from pathlib import Path
 
 import pyarrow
 import pytest
-import zstandard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from orchestrator.corpus.documents import Document, Reject, document_id, is_heldout, read_documents
-from orchestrator.errors import OrchestratorError
-from tests.corpus.writing import PACKED_BY, as_jsonl, write_texts
+from orchestrator.corpus.documents import Document, Reject, document_id, is_heldout
+from orchestrator.errors import DataError
+from tests.corpus.writing import PACKED_BY, read, split, write_texts
 
 TEXTS = ["one", "zwei\nlines", "três ☃ \U0001f9ea", "  spaces around  ", "two\r\nends"]
 RECORDS = ("a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.parquet")
-
-
-def split(path: Path, field: str = "text") -> tuple[list[Document], list[Reject]]:
-    items = list(read_documents(path, field))
-    return [item for item in items if isinstance(item, Document)], [item for item in items if isinstance(item, Reject)]
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -58,7 +51,7 @@ def test_a_record_is_found_again_by_its_origin(tmp_path: Path, name: str) -> Non
 def test_a_text_file_is_one_document_without_its_front_matter(tmp_path: Path, name: str, content: str, text: str) -> None:
     path = tmp_path / name
     path.write_bytes(content.encode())
-    assert split(path) == ([Document(document_id(text), str(path), text)], [])
+    assert split(path) == ([Document(document_id(text), str(path), None, text)], [])
 
 
 @pytest.mark.parametrize(
@@ -137,59 +130,9 @@ def test_every_line_is_a_document_or_a_reject_and_none_is_dropped(folder: Path, 
     path = folder / f"a.jsonl{suffix}"
     path.write_bytes(PACKED_BY[suffix](data))
     known_bad = {line for line, _ in BAD_LINES.values()}
-    items = list(read_documents(path, "text"))
+    items = read(path)
     assert [isinstance(item, Reject) for item in items] == [line in known_bad for line in lines]
     assert [item.origin for item in items] == [f"{path}:{number}" for number in range(1, len(lines) + 1)]
-
-
-MANY = [f"document {index} " + f"word{index} " * 30 for index in range(3000)]
-
-
-def zstd_with_block_ends(texts: list[str]) -> tuple[bytes, bytes]:
-    """A file of one frame with a block for each line: all of it, and its first half, which ends with a whole line."""
-    packer = zstandard.ZstdCompressor().compressobj()
-    blocks = [packer.compress(as_jsonl([text])) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK) for text in texts]
-    return b"".join(blocks) + packer.flush(), b"".join(blocks[: len(blocks) // 2])
-
-
-def cut_short(data: bytes) -> bytes:
-    return data[: len(data) // 2]
-
-
-def flipped(data: bytes, at: int) -> bytes:
-    return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
-
-
-BROKEN = {
-    "gz cut in the middle": ("a.jsonl.gz", cut_short(gzip.compress(as_jsonl(MANY)))),
-    "gz without its checksum": ("a.jsonl.gz", gzip.compress(as_jsonl(MANY))[:-4]),
-    "gz with a flipped byte early": ("a.jsonl.gz", flipped(gzip.compress(as_jsonl(MANY)), 17)),
-    "gz with a flipped byte late": ("a.jsonl.gz", flipped(gzip.compress(as_jsonl(MANY)), -5)),
-    "gz that is none": ("a.jsonl.gz", b"plain text"),
-    "zst cut in the middle": ("a.jsonl.zst", cut_short(zstandard.compress(as_jsonl(MANY)))),
-    "zst without its last byte": ("a.jsonl.zst", zstandard.compress(as_jsonl(MANY))[:-1]),
-    "zst cut at the end of a line": ("a.jsonl.zst", zstd_with_block_ends(MANY)[1]),
-    "zst that is none": ("a.jsonl.zst", b"plain text"),
-}
-
-
-@pytest.mark.parametrize(("name", "data"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_compressed_file_that_breaks_off_is_told_where_it_does(tmp_path: Path, name: str, data: bytes) -> None:
-    path = tmp_path / name
-    path.write_bytes(data)
-    documents, rejects = split(path)
-    assert [document.text for document in documents] == MANY[: len(documents)]
-    assert [reject.origin for reject in rejects] == [f"{path}:{len(documents) + 1}"]
-    assert "compressed file" in rejects[0].reason
-
-
-def test_compressed_files_that_were_joined_are_read_to_their_end(tmp_path: Path) -> None:
-    whole, _ = zstd_with_block_ends(MANY)
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(as_jsonl(MANY)) * 2)
-    (tmp_path / "a.jsonl.zst").write_bytes(whole + zstandard.compress(as_jsonl(MANY)))
-    for name in ("a.jsonl.gz", "a.jsonl.zst"):
-        documents, rejects = split(tmp_path / name)
-        assert ([document.text for document in documents], rejects) == (MANY * 2, [])
 
 
 def test_rows_of_parquet_that_are_no_documents_are_rejected_by_number(tmp_path: Path) -> None:
@@ -216,8 +159,8 @@ def test_a_parquet_column_of_another_type_rejects_every_row(tmp_path: Path) -> N
 
 
 def test_parquet_that_is_cut_short_or_none_is_told(tmp_path: Path) -> None:
-    whole = write_texts(tmp_path / "a.parquet", MANY).read_bytes()
-    for content in (cut_short(whole), b"plain text", b""):
+    whole = write_texts(tmp_path / "a.parquet", TEXTS).read_bytes()
+    for content in (whole[: len(whole) // 2], b"plain text", b""):
         path = tmp_path / "broken.parquet"
         path.write_bytes(content)
         documents, (reject,) = split(path)
@@ -235,8 +178,23 @@ def test_a_parquet_string_that_is_not_utf8_is_rejected_and_its_neighbours_are_ke
 
 @pytest.mark.parametrize("name", ["gone.jsonl", "gone.txt", "gone.parquet"])
 def test_a_file_that_cannot_be_opened_is_no_file_with_rejected_lines(tmp_path: Path, name: str) -> None:
-    with pytest.raises((OSError, OrchestratorError), match=r"gone\."):
+    with pytest.raises(DataError, match=r"gone\."):
         split(tmp_path / name)
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(good, min_size=1, max_size=5))
+@example(texts=["\ufeffmark"])
+@example(texts=["a\r\nb\r", "a\x85\u2028"])
+def test_documents_are_the_same_with_the_same_ids_in_every_kind_of_file(folder: Path, texts: list[str]) -> None:
+    for name in RECORDS:
+        documents, rejects = split(write_texts(folder / name, texts))
+        assert [(document.id, document.text) for document in documents] == [(document_id(text), text) for text in texts]
+        assert rejects == []
+    for text in texts:
+        if not text.startswith(("\ufeff", "---")):
+            (folder / "a.txt").write_bytes(text.encode())
+            assert [(document.id, document.text) for document in split(folder / "a.txt")[0]] == [(document_id(text), text)]
 
 
 def test_an_id_depends_on_the_content_alone(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.corpus.files import SUFFIXES, into_units, list_files
+from orchestrator.corpus.storage import SourceFile
 from orchestrator.errors import DataError
 
 
@@ -22,7 +23,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def names(tree: Path, *patterns: str) -> list[str]:
-    return [str(Path(path).relative_to(tree)) for path, _ in list_files("docs", [str(tree / pattern) for pattern in patterns])]
+    return [str(Path(file.path).relative_to(tree)) for file in list_files("docs", [str(tree / pattern) for pattern in patterns])]
 
 
 def test_a_folder_gives_every_known_file_below_it_by_path(tree: Path) -> None:
@@ -32,7 +33,8 @@ def test_a_folder_gives_every_known_file_below_it_by_path(tree: Path) -> None:
 
 
 def test_sizes_are_in_bytes(tree: Path) -> None:
-    assert list_files("docs", [str(tree / "a")]) == [(str(tree / "a" / "y.txt"), 7), (str(tree / "a" / "z.md"), 6)]
+    found = list_files("docs", [str(tree / "a")])
+    assert [(file.path, file.size_bytes) for file in found] == [(str(tree / "a" / "y.txt"), 7), (str(tree / "a" / "z.md"), 6)]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,7 @@ def test_sizes_are_in_bytes(tree: Path) -> None:
         (["a/[yz].*"], ["a/y.txt", "a/z.md"]),
         (["b/x.md", "a"], ["b/x.md", "a/y.txt", "a/z.md"]),
         (["a", "a/z.md", "a"], ["a/y.txt", "a/z.md"]),
+        (["b/x.md", "a", "b/*.md"], ["b/x.md", "a/y.txt", "a/z.md"]),
     ],
 )
 def test_patterns_are_taken_in_their_order_and_no_file_twice(tree: Path, patterns: list[str], found: list[str]) -> None:
@@ -96,23 +99,21 @@ def test_a_folder_with_the_name_of_a_file_is_none(tree: Path) -> None:
             assert "a/folder.md" not in found
 
 
-files = st.lists(st.tuples(st.text(min_size=1), st.integers(1, 1000)))
+files = st.lists(st.builds(SourceFile, path=st.text(min_size=1), size_bytes=st.integers(1, 1000), version=st.just("1")))
 
 
 @settings(deadline=None)
 @given(files=files, unit_bytes=st.integers(1, 3000))
-def test_units_hold_every_file_once_in_order_and_all_but_the_last_are_full(files: list[tuple[str, int]], unit_bytes: int) -> None:
+def test_units_hold_every_file_once_in_order_and_all_but_the_last_are_full(files: list[SourceFile], unit_bytes: int) -> None:
     units = into_units(files, unit_bytes)
     assert [file for unit in units for file in unit.files] == files
-    sizes = [sum(size for _, size in unit.files) for unit in units]
+    sizes = [sum(file.size_bytes for file in unit.files) for unit in units]
     assert all(size >= unit_bytes for size in sizes[:-1])
-    assert all(size - unit.files[-1][1] < unit_bytes for unit, size in zip(units, sizes, strict=True))
+    assert all(size - unit.files[-1].size_bytes < unit_bytes for unit, size in zip(units, sizes, strict=True))
 
 
 @settings(deadline=None)
 @given(files=files, more=files, unit_bytes=st.integers(1, 3000))
-def test_files_added_at_the_end_leave_full_units_as_they_are(
-    files: list[tuple[str, int]], more: list[tuple[str, int]], unit_bytes: int
-) -> None:
+def test_files_added_at_the_end_leave_full_units_as_they_are(files: list[SourceFile], more: list[SourceFile], unit_bytes: int) -> None:
     before, after = into_units(files, unit_bytes), into_units([*files, *more], unit_bytes)
     assert after[: max(0, len(before) - 1)] == before[:-1]

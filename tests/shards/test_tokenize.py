@@ -18,7 +18,7 @@ from orchestrator.shards.preparation import plan_source
 from orchestrator.shards.tokenize import run_unit
 from orchestrator.shards.vocabulary import Vocabulary, load_vocabulary
 from tests.corpus.writing import write_texts
-from tests.support.prepared import prepare_source
+from tests.support.prepared import AS_SHIPPED, prepare_source
 from tests.support.tiny import END, write_model
 
 TEXTS = {f"{name}.jsonl": [f"the river {name} {index} asks twice" * (1 + index % 3) for index in range(25)] for name in "abcd"}
@@ -64,8 +64,9 @@ def backdate(*paths: Path) -> None:
 
 
 def written_now(folder: Path) -> set[str]:
-    """Which files, but for the manifest, were written after they were backdated."""
-    return {path.name for path in folder.iterdir() if path.name != "manifest.json" and path.stat().st_mtime_ns != LONG_AGO}
+    """Which files of units were written after they were backdated."""
+    of_source = {"manifest.json", "rejects.jsonl"}
+    return {path.name for path in folder.iterdir() if path.name not in of_source and path.stat().st_mtime_ns != LONG_AGO}
 
 
 def test_the_tokens_on_disk_are_the_tokenizers_with_a_separator_after_each_document(
@@ -226,10 +227,10 @@ def test_a_file_that_changed_while_it_was_read_is_read_again_by_the_next_run(tmp
 
 def test_rejects_are_counted_and_kept_with_the_unit(tmp_path: Path, vocabulary: Vocabulary) -> None:
     file = write_texts(tmp_path / "a.jsonl", ["good", 5, "", "good too"])
-    (task,) = plan_source("code", source_of(file), shards_in(tmp_path), vocabulary).tasks
+    (task,) = plan_source("code", source_of(file), shards_in(tmp_path), vocabulary, corpus=AS_SHIPPED).tasks
     for _ in range(2):  # the second time from the marker
         result = run_unit(task)
-        assert [origin for origin, _ in result.rejects] == [f"{file}:2", f"{file}:3"]
+        assert [reject.origin for reject in result.rejects] == [f"{file}:2", f"{file}:3"]
         assert result.train is not None
         assert result.train.documents == 2
 
@@ -261,7 +262,7 @@ def test_a_file_that_vanished_before_it_was_read_is_an_error_of_the_data_that_na
     tmp_path: Path, vocabulary: Vocabulary, name: str
 ) -> None:
     (tmp_path / name).write_text("text")
-    (task,) = plan_source("code", source_of(tmp_path / name), shards_in(tmp_path / "shards"), vocabulary).tasks
+    (task,) = plan_source("code", source_of(tmp_path / name), shards_in(tmp_path / "shards"), vocabulary, corpus=AS_SHIPPED).tasks
     (tmp_path / name).unlink()
     with pytest.raises(DataError, match=name):
         run_unit(task)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from orchestrator.commands.planning import plan_run
 from orchestrator.config.load import dump_config, load_config
-from orchestrator.config.schema import Config, ShardsConfig, SourceConfig
+from orchestrator.config.schema import Config, CorpusConfig, ShardsConfig, SourceConfig
 from orchestrator.mixture.plan import write_plan
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.shards.manifest import Manifest
@@ -13,17 +13,21 @@ from orchestrator.shards.tokenize import run_unit
 from orchestrator.shards.vocabulary import Vocabulary, load_vocabulary
 from tests.support.tiny import overrides, write_everything
 
+AS_SHIPPED = CorpusConfig(max_reject_share=0.001, max_document_tokens=None)
 
-def prepare_source(name: str, source: SourceConfig, shards: ShardsConfig, vocabulary: Vocabulary) -> Manifest:
+
+def prepare_source(
+    name: str, source: SourceConfig, shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig = AS_SHIPPED
+) -> Manifest:
     """One source, its units one after the other."""
-    work = plan_source(name, source, shards, vocabulary)
+    work = plan_source(name, source, shards, vocabulary, corpus=corpus)
     return finish_source(work, [run_unit(task) for task in work.tasks], vocabulary)
 
 
 def prepare_sources(config: Config) -> dict[str, Manifest]:
     """Every source of a configuration."""
     vocabulary = load_vocabulary(config.model.path, config.shards.document_separator)
-    return {name: prepare_source(name, source, config.shards, vocabulary) for name, source in config.sources.items()}
+    return {name: prepare_source(name, source, config.shards, vocabulary, corpus=config.corpus) for name, source in config.sources.items()}
 
 
 def write_prepared(folder: Path, **changes: object) -> Config:

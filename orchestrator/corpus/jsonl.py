@@ -1,0 +1,60 @@
+"""Documents out of JSON lines, plain or compressed, as a stream."""
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrator.corpus.documents import Document, Reject, judge
+
+_CHUNK_BYTES = 1 << 16  # no more than this is lost before the place where a compressed file breaks
+
+
+def from_jsonl(path: str, file: io.RawIOBase, text_field: str) -> Iterator[Document | Reject]:
+    """The document of each line.
+
+    Args:
+        path: of the file; its name says how it is compressed. Files that were joined (several frames or members) are read to their end.
+        file: opened.
+        text_field: where the text is.
+    """
+    import pyarrow
+
+    number = 0
+    try:
+        for number, line in enumerate(_lines(path, file), 1):
+            yield _from_line(path, number, line, text_field)
+    except MemoryError:  # Arrow's is also an exception of its own
+        raise
+    except (OSError, pyarrow.ArrowException) as error:  # not of the disk or network: `file` reports those
+        yield Reject(path, number + 1, f"the compressed file ends or breaks here: {error}")
+
+
+def _lines(path: str, file: io.RawIOBase) -> io.BufferedReader:
+    """The lines of a file, decompressed. Arrow tells a compressed file that was cut short, where the usual modules end in silence."""
+    compression = {"gz": "gzip", "zst": "zstd"}.get(path.rpartition(".")[2])
+    if compression is None:
+        return io.BufferedReader(file, 1 << 20)
+    import pyarrow
+
+    return io.BufferedReader(pyarrow.input_stream(file, compression=compression), _CHUNK_BYTES)
+
+
+def _from_line(path: str, number: int, line: bytes, text_field: str) -> Document | Reject:
+    try:
+        record = _parse(line)
+    except UnicodeDecodeError as error:
+        return Reject(path, number, f"not UTF-8: {error.reason} at byte {error.start} of the line")
+    except (ValueError, RecursionError) as error:
+        return Reject(path, number, f"not JSON: {error}")
+    if not isinstance(record, dict) or text_field not in record:
+        return Reject(path, number, f"no field {text_field!r}")
+    return judge(path, number, record[text_field])
+
+
+def _parse(line: bytes) -> Any:
+    """As `json.loads` of bytes, which guesses their encoding and is a quarter slower for it."""
+    try:
+        return json.loads(line.decode())
+    except ValueError:
+        return json.loads(line)
