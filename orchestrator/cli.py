@@ -71,7 +71,7 @@ def plan(overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Show what would be trained when: exact tokens, sequences, epochs and updates of each source. Spends nothing."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.planning import plan_run, show_plan
-    from orchestrator.mixture.plan import summarise
+    from orchestrator.mixture.summary import summarise
 
     config = _config(overrides)
     summary = summarise(plan_run(config))

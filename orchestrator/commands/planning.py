@@ -1,14 +1,20 @@
 """From a configuration and prepared sources to a checked plan. Reads manifests, costs seconds, spends nothing (law 4)."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from orchestrator.commands.console import Console
-from orchestrator.config.schema import SHORTEST_SEQUENCE_TOKENS, Config
+from orchestrator.config.schema import SHORTEST_SEQUENCE_TOKENS, Config, MixtureConfig, StageConfig
 from orchestrator.errors import ConfigError, DataError
 from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.plan import Plan
-from orchestrator.mixture.planning import Supply, make_plan, shares_from_spec_share
+from orchestrator.mixture.planning import make_plan
+from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 from orchestrator.shards.manifest import Manifest, read_manifest
 from orchestrator.shards.preparation import source_request
 from orchestrator.shards.vocabulary import Vocabulary, check_fits, load_vocabulary
@@ -20,41 +26,82 @@ def plan_run(config: Config) -> Plan:
     Raises:
         OrchestratorError: what is wrong, before anything is spent on it.
     """
+    plan = make_plan(
+        checked_supplies(config),
+        stage_wishes(config.mixture),
+        total_tokens=config.mixture.total_tokens,
+        sequence_length=config.training.sequence_length,
+        sequences_per_step=config.training.sequences_per_step,
+        seed=config.mixture.seed,
+        request=mixture_request(config),
+    )
+    check_lengths(config, plan.steps)
+    return plan
+
+
+def checked_supplies(config: Config) -> list[Supply]:
+    """What the prepared sources hold.
+
+    Raises:
+        OrchestratorError: one is not prepared, or not as configured.
+    """
     vocabulary = load_vocabulary(config.model.path, config.shards.document_separator)
     check_fits(vocabulary, config.model.path)
     manifests = [read_manifest(Path(config.shards.dir) / name, name) for name in config.sources]
     for manifest in manifests:
         _check_manifest(config, manifest, vocabulary)
-    plan = make_plan(
-        _supplies(config, manifests),
-        total_tokens=config.mixture.total_tokens,
-        sequence_length=config.training.sequence_length,
-        sequences_per_step=config.training.sequences_per_step,
-        seed=config.mixture.seed,
-    )
-    _check_lengths(config, plan.steps)
-    return plan
+    return [_supply(config, manifest) for manifest in manifests]
 
 
-def _supplies(config: Config, manifests: list[Manifest]) -> list[Supply]:
-    roles = {name: source.role for name, source in config.sources.items()}
-    if config.mixture.spec_share is None:
-        given = {name: exact(config.mixture.ratios[name]) for name in roles}
-        shares = {name: share / sum(given.values()) for name, share in given.items()}  # sums to 1 within 1e-9, by the schema
-    else:
-        weights = {name: source.weight for name, source in config.sources.items()}
-        shares = shares_from_spec_share(config.mixture.spec_share, dict(roles), weights)
+def mixture_request(config: Config) -> str:
+    """A hash of all that the configuration says of the mixture; another one is another plan."""
+    sources = {name: [source.role, source.weight] for name, source in config.sources.items()}
+    said = [sources, asdict(config.mixture), config.training.sequence_length, config.training.sequences_per_step]
+    return xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
+
+
+def stage_wishes(mixture: MixtureConfig) -> list[StageWish]:
+    """What the configuration asks of each stage; without stages, of the one that is the run."""
+    if not mixture.stages:
+        return [_wish("mixture", mixture)]
     return [
-        Supply(
-            name=manifest.name,
-            role=manifest.role,
-            fingerprint=manifest.fingerprint,
-            unique_sequences=manifest.unique_sequences("train", config.training.sequence_length),
-            asked_share=shares[manifest.name],
-            max_epochs=config.mixture.max_epochs.get(manifest.name, 1.0),
+        replace(
+            _wish(f"mixture.stages[{number}]", stage if stage.has_own_ratios else mixture),
+            key=f"mixture.stages[{number}]",
+            steps=stage.steps,
+            tokens=stage.tokens,
         )
-        for manifest in manifests
+        for number, stage in enumerate(mixture.stages)
     ]
+
+
+def _wish(key: str, given: MixtureConfig | StageConfig) -> StageWish:
+    start = end = _ratios(given.spec_share, given.ratios)
+    if isinstance(given, StageConfig) and (given.end_spec_share is not None or given.end_ratios):
+        end = _ratios(given.end_spec_share, given.end_ratios)
+    return StageWish(key=key, start=start, end=end, source_tokens=given.source_tokens, source_epochs=given.source_epochs)
+
+
+def _ratios(spec_share: float | None, ratios: Mapping[str, float]) -> Ratios:
+    shares = {name: exact(ratio) for name, ratio in ratios.items()}
+    total = sum(shares.values())  # 1 within 1e-9, by the schema
+    return Ratios(
+        spec_share=None if spec_share is None else exact(spec_share), by_source={name: share / total for name, share in shares.items()}
+    )
+
+
+def _supply(config: Config, manifest: Manifest) -> Supply:
+    length = config.training.sequence_length
+    unique = manifest.unique_sequences("train", length)
+    return Supply(
+        name=manifest.name,
+        role=manifest.role,
+        fingerprint=manifest.fingerprint,
+        unique_sequences=unique,
+        trained_tokens=unique * length,
+        weight=exact(config.sources[manifest.name].weight),
+        max_epochs=config.mixture.max_epochs.get(manifest.name, 1.0),
+    )
 
 
 def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) -> None:
@@ -85,7 +132,7 @@ def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) 
             )
 
 
-def _check_lengths(config: Config, steps: int) -> None:
+def check_lengths(config: Config, steps: int) -> None:
     """What is counted in steps must fit the run."""
     if config.training.warmup_steps >= steps:
         raise ConfigError(
@@ -103,8 +150,8 @@ def _check_lengths(config: Config, steps: int) -> None:
 
 
 def show_plan(summary: dict[str, Any], config: Config, console: Console) -> None:
-    """The plan as a table."""
-    columns = ["source", "role", "share", "asked", "tokens", "sequences", "epochs", "steps", "updates"]
+    """The plan as a table, and its stages as another where there are several."""
+    columns = ["source", "role", "share", "asked", "tokens", "sequences", "rounding", "epochs", "steps", "updates"]
     rows = [
         [
             row["name"],
@@ -113,6 +160,7 @@ def show_plan(summary: dict[str, Any], config: Config, console: Console) -> None
             f"{row['asked_share']:.4%}",
             f"{row['trained_tokens']:,}",
             f"{row['sequences']:,}",
+            f"{row['rounding_sequences']:+.2f}",
             f"{row['epochs']:.3f} of {config.mixture.max_epochs.get(row['name'], 1.0):g}",
             f"{row['first_step']:,} to {row['last_step']:,}" if row["first_step"] else "never",
             f"{row['updates']:,}",
@@ -122,8 +170,33 @@ def show_plan(summary: dict[str, Any], config: Config, console: Console) -> None
     console.table(
         f"{summary['steps']:,} steps of {summary['sequences_per_step']:,} sequences of {summary['sequence_length']:,} tokens", columns, rows
     )
+    if len(summary["stages"]) > 1 or any(_is_ramp(stage) for stage in summary["stages"]):
+        _show_stages(summary, console)
     micro, world = config.training.micro_batch, config.scheduling.world_size
     console.say(
         f"{summary['tokens']:,} of {config.mixture.total_tokens:,} tokens asked for (whole steps). A step: {world} ranks x micro batch "
         f"{micro} x gradient accumulation {config.training.sequences_per_step // (micro * world)}."
     )
+
+
+def _is_ramp(stage: dict[str, Any]) -> bool:
+    return any(source["start_share"] != source["end_share"] for source in stage["sources"])
+
+
+def _show_stages(summary: dict[str, Any], console: Console) -> None:
+    """A row a stage and source: its share of the sequences, and how many they are."""
+    rows = [
+        [
+            f"{number}: {stage['first_step']:,} to {stage['last_step']:,}" if index == 0 else "",
+            source["name"],
+            f"{source['start_share']:.4%}" if source["start_share"] == source["end_share"] else _ramp(source),
+            f"{source['sequences']:,}",
+        ]
+        for number, stage in enumerate(summary["stages"], 1)
+        for index, source in enumerate(stage["sources"])
+    ]
+    console.table("stages", ["stage: steps", "source", "share of sequences", "sequences"], rows)
+
+
+def _ramp(source: dict[str, Any]) -> str:
+    return f"{source['start_share']:.4%} to {source['end_share']:.4%}"

@@ -4,7 +4,7 @@ from typing import Any
 
 from orchestrator.commands.console import Console
 from orchestrator.errors import InfrastructureError
-from orchestrator.mixture.plan import read_plan
+from orchestrator.mixture.plan_file import read_plan
 from orchestrator.report import wording
 from orchestrator.report.page import render_page
 from orchestrator.report.records import model_name, read_records

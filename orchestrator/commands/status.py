@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestrator.commands.console import Console
 from orchestrator.errors import ConfigError
-from orchestrator.mixture.plan import read_plan
+from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.attempts import read_status
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines

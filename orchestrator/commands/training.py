@@ -12,7 +12,8 @@ from orchestrator.commands.planning import plan_run
 from orchestrator.config.load import dump_config, read_config
 from orchestrator.config.schema import Config, facts_of_training
 from orchestrator.errors import CheckpointError, ConfigError
-from orchestrator.mixture.plan import Plan, read_plan, write_plan
+from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.plan_file import read_plan, write_plan
 from orchestrator.runs.attempts import only_attempt, read_status
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.runs.lines import read_lines

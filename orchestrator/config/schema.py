@@ -1,6 +1,8 @@
 """The configuration's groups as frozen, strict dataclasses. What one group alone can check, it checks here, once."""
 
 import math
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -71,27 +73,74 @@ class ShardsConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class StageConfig:
+    """A stretch of the run with ratios of its own; one that names none of them has the mixture's."""
+
+    steps: Count | None = None  # its length, or
+    tokens: Count | None = None  # its length, cut to whole steps; one stage may have neither: it takes the rest
+    spec_share: Share | None = None
+    end_spec_share: Share | None = None  # at its last step: spec_share goes there along a line
+    ratios: dict[str, Share] = field(default_factory=dict)
+    end_ratios: dict[str, Share] = field(default_factory=dict)
+    source_tokens: dict[str, Count] = field(default_factory=dict)  # source name -> trained tokens in this stage
+    source_epochs: dict[str, Positive] = field(default_factory=dict)  # source name -> passes over it in this stage
+
+    @property
+    def has_own_ratios(self) -> bool:
+        return self.spec_share is not None or bool(self.ratios or self.source_tokens or self.source_epochs)
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.tokens is not None:
+            raise ValueError(f"steps={self.steps} and tokens={self.tokens} both give its length. Set one of them.")
+        if (self.end_spec_share is not None and self.spec_share is None) or (self.end_ratios and not self.ratios):
+            raise ValueError("a ramp has an end without a start. Give spec_share with end_spec_share, ratios with end_ratios.")
+        _check_ratios(self)
+        _check_sum("end_ratios", self.end_ratios)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
 class MixtureConfig:
     """How much of what is trained."""
 
     total_tokens: Count  # the budget; cut to whole steps
     spec_share: Share | None  # the one dial: the spec sources' share of trained tokens
     ratios: dict[str, Share]  # instead of the dial: every source's share; they sum to 1
+    source_tokens: dict[str, Count]  # source name -> trained tokens, instead of a share
+    source_epochs: dict[str, Positive]  # source name -> passes over it, instead of a share
     max_epochs: dict[str, Positive]  # source name -> most passes over its unique tokens; a source not named: 1
+    stages: tuple[StageConfig, ...]  # stretches with ratios of their own, in order; none: the whole run is one
     seed: CountOrNone
 
     def __post_init__(self) -> None:
-        if (self.spec_share is None) == (not self.ratios):
+        _check_ratios(self)
+        if self.spec_share is None and not (self.ratios or self.source_tokens or self.source_epochs):
             raise ValueError(
-                f"exactly one of spec_share and ratios is needed, got spec_share={self.spec_share} and ratios={dict(self.ratios)}. "
-                f"Set the other to null (spec_share) or {{}} (ratios)."
+                "spec_share=null and ratios={} leave the spec's part open. Set one of them, or source_tokens or source_epochs."
             )
-        total = math.fsum(self.ratios.values())
-        if self.ratios and not math.isclose(total, 1.0, abs_tol=1e-9):
-            raise ValueError(
-                f"ratios must sum to 1, got {total:.6g} from {dict(self.ratios)}. "
-                f"Divide each by {total:.6g}, or set mixture.spec_share and give the rest as weights."
-            )
+
+
+def _check_ratios(given: StageConfig | MixtureConfig) -> None:
+    """What says the same thing twice."""
+    if given.spec_share is not None and given.ratios:
+        raise ValueError(
+            f"spec_share={given.spec_share} and ratios={dict(given.ratios)} exclude each other. Set the other to null (spec_share) or "
+            f"{{}} (ratios)."
+        )
+    counted = {**given.source_tokens, **given.source_epochs}
+    if counted and given.ratios:
+        raise ValueError(f"ratios give every source its share, and {next(iter(counted))} has tokens or epochs besides. Leave one out.")
+    if twice := sorted(set(given.source_tokens) & set(given.source_epochs)):
+        raise ValueError(f"source {twice[0]!r} is given by source_tokens and by source_epochs. Leave one out.")
+    _check_sum("ratios", given.ratios)
+
+
+def _check_sum(key: str, ratios: dict[str, float]) -> None:
+    total = math.fsum(ratios.values())
+    if ratios and not math.isclose(total, 1.0, abs_tol=1e-9):
+        raise ValueError(
+            f"{key} must sum to 1, got {total:.6g} from {dict(ratios)}. "
+            f"Divide each by {total:.6g}, or set mixture.spec_share and give the rest as weights."
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
@@ -195,11 +244,11 @@ class Config:
     scheduling: SchedulingConfig
 
     def __post_init__(self) -> None:
-        for key, names in (("mixture.ratios", self.mixture.ratios), ("mixture.max_epochs", self.mixture.max_epochs)):
+        for key, names, is_complete in _names_of_sources(self.mixture):
             if unknown := sorted(set(names) - set(self.sources)):
                 raise ValueError(f"{key} names {unknown[0]!r}, which is not a source. Sources: {', '.join(self.sources)}.")
-        if self.mixture.ratios and (missing := sorted(set(self.sources) - set(self.mixture.ratios))):
-            raise ValueError(f"mixture.ratios has no ratio for source {missing[0]!r}. Give one; 0 leaves it out.")
+            if is_complete and names and (missing := sorted(set(self.sources) - set(names))):
+                raise ValueError(f"{key} has no ratio for source {missing[0]!r}. Give one; 0 leaves it out.")
         self._check_batch()
 
     def _check_batch(self) -> None:
@@ -211,3 +260,14 @@ class Config:
                 f"training.sequences_per_step={self.training.sequences_per_step} is not a multiple of training.micro_batch={micro} x "
                 f"scheduling.world_size={world}. Set it to {near}, or change the other two."
             )
+
+
+def _names_of_sources(mixture: MixtureConfig) -> Iterator[tuple[str, Mapping[str, float], bool]]:
+    """Every key of the mixture that names sources, what it says of them, and whether it must name all."""
+    yield "mixture.max_epochs", mixture.max_epochs, False
+    for key, given in (("mixture", mixture), *((f"mixture.stages[{i}]", stage) for i, stage in enumerate(mixture.stages))):
+        yield f"{key}.ratios", given.ratios, True
+        yield f"{key}.source_tokens", given.source_tokens, False
+        yield f"{key}.source_epochs", given.source_epochs, False
+        if isinstance(given, StageConfig):
+            yield f"{key}.end_ratios", given.end_ratios, True

@@ -15,7 +15,7 @@ from orchestrator.demo.base_model import convert, packaged_gguf
 from orchestrator.demo.expectations import judge
 from orchestrator.demo.general_text import write_general_text
 from orchestrator.demo.speed import Speed, measure_speed
-from orchestrator.mixture.plan import summarise
+from orchestrator.mixture.summary import summarise
 from orchestrator.resources import resource
 from orchestrator.runs.directory import RunDirectory
 

@@ -7,7 +7,8 @@ from typing import Any
 import ray
 
 from orchestrator.feed.block import Block, build_block
-from orchestrator.mixture.plan import Plan, read_plan
+from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.plan_file import read_plan
 from orchestrator.shards.manifest import read_manifest
 from orchestrator.shards.reader import ShardReader
 

@@ -9,21 +9,26 @@ def exact(number: float) -> Fraction:
     return Fraction(repr(float(number)))
 
 
-def round_quotas(total: int, quotas: Sequence[Fraction]) -> list[int]:
-    """Round quotas down or up, those with the largest remainders up, so that they sum to a total.
+def whole_counts(total: int, wants: Sequence[int], unit: int) -> list[int]:
+    """Round wants to counts that sum to a total, those with the largest remainders up.
 
-    Hamilton's method; ties go to the earlier quota.
+    Hamilton's method, for wants that may be below 0, which get none: then those that would be furthest above their want give one back.
 
     Args:
-        total: what they sum to; within one of the quotas' own sum.
-        quotas: each at least 0.
+        total: what the counts sum to; at least 0.
+        wants: in units; they sum to nearly the total.
+        unit: how many units are one.
 
     Returns:
-        One count a quota, less than one from it.
+        One count a want, at least 0.
     """
-    counts = [int(quota) for quota in quotas]
-    by_remainder = sorted(range(len(quotas)), key=lambda i: counts[i] - quotas[i])
-    for i in by_remainder[: total - sum(counts)]:
-        counts[i] += 1
-    assert sum(counts) == total
+    assert wants or total == 0
+    counts = [max(0, want // unit) for want in wants]
+    while (missing := total - sum(counts)) > 0:
+        by_remainder = sorted(range(len(wants)), key=lambda i: counts[i] * unit - wants[i])
+        for i in by_remainder[:missing]:
+            counts[i] += 1
+    while sum(counts) > total:
+        furthest = max((i for i in range(len(wants)) if counts[i]), key=lambda i: counts[i] * unit - wants[i])
+        counts[furthest] -= 1
     return counts

@@ -1,28 +1,57 @@
-"""Which source the sequence with a given number comes from, in closed form.
+"""Which source a sequence of a span comes from, in closed form.
 
-The sources are leaves of a binary tree. At each node the items that reach it are dealt to its two children by rounding: of the
-first m items, the left child gets round(m * left / total). That is exact at the end, at most half an item off anywhere,
-and needs no table. The root parts the spec sources from the others, so the spec as a whole is within half a sequence of its share at
-every prefix. Below, the trees are Huffman trees: a grandparent there weighs at least as much as its child and grandchild together, so
-weights on a path grow like Fibonacci numbers and a leaf's error is below half the sum of their reciprocals, 1.68 sequences, for any number
-of sources (docs/decisions/0002-interleaving.md has the proof).
+A span is a stretch of the stream in which every source has one rate, and comes out with a whole number of sequences that was settled before
+(`spans.py`). Its sources are leaves of a binary tree. At each node the items that reach it are dealt to its two children along a line: of
+the first m items, the left child gets floor((m * rise + offset) / run). Where rise / run is the child's part of the node's rate and offset
+is run / 2, that rounds to the nearest. So any item can be placed without placing those before it, and nothing grows with the corpus. What
+was owed at the end of the span before shifts the offset, so that errors do not add up; where a line would not end at the settled count, it
+is tilted so that it does.
+
+The root parts the spec sources from the others: the spec as a whole is within half a sequence of its ratio at every prefix. Below are
+Huffman trees, where a grandparent weighs at least as much as its child and grandchild together: weights on a path grow like Fibonacci
+numbers, so a source's dealing is off by less than half the sum of their reciprocals, 1.68 sequences, for any number of sources
+(docs/stages/mixture.md has the proof, and what the tilts add).
 """
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-MAX_SEQUENCES = 1 << 40  # the products below stay under 2**62
+UNIT = 1 << 32  # quotas and debts are whole numbers of 1/UNIT sequences
+MAX_SEQUENCES = 1 << 40  # with runs up to as many, the products below stay under 2**62
 _LIMB = 1 << 20
+_FINE = 1 << 28
+_SHORT = 1 << 20  # a span so short that a rate rounded to 1/MAX_SEQUENCES is exact enough
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """What a source is to get of a span.
+
+    Attributes:
+        source: its index.
+        weight: decides its place in the tree; the same in all spans of a stage, so that the tree is the same.
+        quota: its part of the span, in 1/UNIT sequences.
+        owed: what it was due before the span less what it had, in 1/UNIT sequences.
+        count: the sequences that it comes out with.
+    """
+
+    source: int
+    weight: int
+    quota: int
+    owed: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One source."""
+    """One source, and how many sequences of the span are its own."""
 
     source: int
     total: int
@@ -30,68 +59,117 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Items dealt to two subtrees in proportion to their totals."""
+    """Items dealt to two subtrees: of the first m, (m * rise + offset) // run go left."""
 
     left: "Tree"
     right: "Tree"
+    rise: int
+    run: int
+    offset: int
     total: int
 
 
 Tree = Leaf | Node
 
 
-def build_tree(spec: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> Tree:
-    """The dealing tree of a mixture.
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """Parts that a subtree deals to, added up."""
+
+    quota: int
+    owed: int
+    count: int
+    inside: "Part | tuple[_Sum, _Sum]"
+
+
+def build_tree(spec: Sequence[Part], others: Sequence[Part], *, spec_owed: int = 0) -> Tree:
+    """The dealing tree of a span.
 
     Args:
-        spec: (source index, number of sequences) of each spec source; may be empty.
-        others: the same for every other source; may be empty, but not both.
+        spec: the parts of the spec sources; may be empty.
+        others: those of all other sources; may be empty, but not both.
+        spec_owed: what the spec as a whole is owed from before, in 1/UNIT sequences; so much is the rest in debt.
 
     Returns:
         The tree, whose root parts spec from others when both are there.
     """
-    halves = [_huffman(part) for part in (spec, others) if part]
-    return halves[0] if len(halves) == 1 else Node(halves[0], halves[1], halves[0].total + halves[1].total)
+    sides = [replace(_huffman(parts), owed=owed) for parts, owed in ((spec, spec_owed), (others, -spec_owed)) if parts]
+    whole = sides[0] if len(sides) == 1 else _join(*sides)
+    return _settle(replace(whole, owed=0))
 
 
-def _huffman(leaves: Sequence[tuple[int, int]]) -> Tree:
-    heap: list[tuple[int, int, Tree]] = [(total, order, Leaf(source, total)) for order, (source, total) in enumerate(leaves)]
+def _huffman(parts: Sequence[Part]) -> _Sum:
+    heap = [(part.weight, order, _Sum(part.quota, part.owed, part.count, part)) for order, part in enumerate(parts)]
     heapq.heapify(heap)
     order = len(heap)
     while len(heap) > 1:
-        small, _, left = heapq.heappop(heap)
-        large, _, right = heapq.heappop(heap)
-        heapq.heappush(heap, (small + large, order, Node(left, right, small + large)))
+        (small, _, left), (large, _, right) = heapq.heappop(heap), heapq.heappop(heap)
+        heapq.heappush(heap, (small + large, order, _join(left, right)))
         order += 1
     return heap[0][2]
 
 
-def dealt_left(first: Ints, node: Node) -> Ints:
-    """How many of a node's first items its left child has received.
+def _join(left: _Sum, right: _Sum) -> _Sum:
+    return _Sum(left.quota + right.quota, left.owed + right.owed, left.count + right.count, (left, right))
+
+
+def _settle(whole: _Sum) -> Tree:
+    """Draw the line along which a node's items are dealt: the left child's part of them, and what it is owed beyond its part of what the
+    node is owed. It begins at no item and ends with the left child's count."""
+    if isinstance(whole.inside, Part):
+        return Leaf(whole.inside.source, whole.count)
+    left, right = whole.inside
+    rise, run = _rate(left.quota, whole.quota, whole.count)
+    offset = run // 2 + (left.owed * run - whole.owed * rise) // UNIT
+    offset = min(max(offset, 0), run - 1)
+    end = (whole.count * rise + offset) // run
+    if end < left.count:
+        rise = -((offset - left.count * run) // whole.count)
+    elif end > left.count:
+        rise = ((left.count + 1) * run - 1 - offset) // whole.count
+    return Node(_settle(left), _settle(right), rise, run, offset, whole.count)
+
+
+def _rate(part: int, whole: int, length: int) -> tuple[int, int]:
+    """part / whole as two integers of at most MAX_SEQUENCES, so near that no item of the span is placed by more than 1/UNIT off."""
+    if whole == 0:
+        return 0, _FINE
+    divisor = gcd(part, whole)
+    if whole // divisor <= MAX_SEQUENCES:
+        scale = max(1, _FINE * divisor // whole)  # offsets are parts of the run, so a small one would be too coarse for them
+        return part // divisor * scale, whole // divisor * scale
+    if length <= _SHORT:
+        return (part * MAX_SEQUENCES + whole // 2) // whole, MAX_SEQUENCES
+    rate = Fraction(part, whole).limit_denominator(MAX_SEQUENCES)
+    return rate.numerator, rate.denominator
+
+
+def dealt_left(first: Ints, node: Node) -> tuple[Ints, Ints]:
+    """How many of a node's first items its left child has received, and whether it receives the next one.
 
     Args:
         first: (n,) prefix lengths, 0 to the node's total.
-        node: the node; its total is at most MAX_SEQUENCES.
+        node: the node; its total and its run are at most MAX_SEQUENCES.
 
     Returns:
-        (n,) round(first * left / total), halves up.
+        (n,) of (first * rise + offset) // run, and (n,) of what is left over; the next item goes left where that is at least run - rise.
     """
-    total, left = node.total, node.left.total
-    if total == 0:
-        return np.zeros_like(first)
-    high, low = divmod(left, _LIMB)
-    quotient, remainder = np.divmod(first * high, total)
-    more, remainder = np.divmod(remainder * _LIMB + first * low, total)
-    return quotient * _LIMB + more + (2 * remainder >= total)
+    if node.total * node.rise < 1 << 62:
+        return np.divmod(first * node.rise + node.offset, node.run)
+    high, low = divmod(node.rise, _LIMB)
+    quotient, remainder = np.divmod(first * high, node.run)
+    more, remainder = np.divmod(remainder * _LIMB + first * low, node.run)
+    carried = remainder + node.offset >= node.run
+    return quotient * _LIMB + more + carried, remainder + node.offset - carried * node.run
 
 
 def counts_before(tree: Tree, first: Ints, num_sources: int) -> Ints:
-    """How many sequences of each source stand in each prefix of the stream.
+    """How many sequences of each source stand in each prefix of a span.
 
     Args:
-        tree: the mixture's tree.
+        tree: the span's tree.
         first: (n,) prefix lengths in sequences.
-        num_sources: sources of the mixture, those with no sequence included.
+        num_sources: sources of the mixture, those that the span does not have included.
 
     Returns:
         (n, num_sources) counts; each row sums to its prefix length.
@@ -102,7 +180,7 @@ def counts_before(tree: Tree, first: Ints, num_sources: int) -> Ints:
         if isinstance(node, Leaf):
             counts[:, node.source] = items
             return
-        left = dealt_left(items, node)
+        left, _ = dealt_left(items, node)
         descend(node.left, left)
         descend(node.right, items - left)
 
@@ -111,11 +189,11 @@ def counts_before(tree: Tree, first: Ints, num_sources: int) -> Ints:
 
 
 def sources_of(tree: Tree, numbers: Ints) -> tuple[Ints, Ints]:
-    """Which source each sequence number draws from, and the how-manieth draw of that source it is.
+    """Which source each item of a span draws from, and the how-manieth draw of that source in the span it is.
 
     Args:
-        tree: the mixture's tree.
-        numbers: (n,) sequence numbers, 0 to the tree's total less one, in any order.
+        tree: the span's tree.
+        numbers: (n,) items, 0 to the tree's total less one, in any order.
 
     Returns:
         (n,) source indices and (n,) draws, counted from 0 within the source.
@@ -129,10 +207,35 @@ def sources_of(tree: Tree, numbers: Ints) -> tuple[Ints, Ints]:
         if isinstance(node, Leaf):
             sources[where], draws[where] = node.source, items
             return
-        before = dealt_left(items, node)
-        goes_left = dealt_left(items + 1, node) > before
+        before, over = dealt_left(items, node)
+        goes_left = over >= node.run - node.rise
         descend(node.left, before[goes_left], where[goes_left])
         descend(node.right, (items - before)[~goes_left], where[~goes_left])
 
     descend(tree, np.asarray(numbers, dtype=np.int64), np.arange(len(numbers)))
     return sources, draws
+
+
+def item_of(tree: Tree, source: int, draw: int) -> int | None:
+    """Where a draw of a source stands in a span: the inverse of `sources_of`.
+
+    Args:
+        tree: the span's tree.
+        source: its index.
+        draw: the how-manieth draw of it in the span, from 0.
+
+    Returns:
+        The item, or none when the span has fewer draws of the source.
+    """
+    if isinstance(tree, Leaf):
+        return draw if tree.source == source and draw < tree.total else None
+    if (item := item_of(tree.left, source, draw)) is not None:
+        return _last_needed(item, tree.rise, tree.run, tree.offset)
+    if (item := item_of(tree.right, source, draw)) is not None:  # of m items m - left(m) go right, which is a line as well
+        return _last_needed(item, tree.run - tree.rise, tree.run, tree.run - 1 - tree.offset)
+    return None
+
+
+def _last_needed(item: int, rise: int, run: int, offset: int) -> int:
+    """The first item with which a line has dealt `item` + 1."""
+    return -(((item + 1) * run - offset) // -rise) - 1

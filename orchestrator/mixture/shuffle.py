@@ -50,6 +50,32 @@ def shuffled(draws: Ints, *, size: int, key: int) -> tuple[Ints, Ints]:
     return epochs, positions
 
 
+def unshuffled(positions: Ints, *, epoch: int, size: int, key: int) -> Ints:
+    """At which draw of its source each position of an epoch comes: the inverse of `shuffled`.
+
+    Args:
+        positions: (n,) positions within the epoch.
+        epoch: from 0.
+        size: sequences in one epoch of the source, at least 1.
+        key: the source's `shuffle_key`.
+
+    Returns:
+        (n,) draws, from epoch * size.
+    """
+    keys = _mix(np.full(len(positions), epoch, dtype=np.uint64) * _GOLDEN + np.uint64(key))
+    if size <= SMALL:
+        order = _sorted(np.arange(size), np.resize(keys, size), size)
+        return epoch * size + np.argsort(order)[positions]
+    columns = math.isqrt(size - 1) + 1
+    rows = -(-size // columns)
+    indices = _feistel(positions, keys, rows, columns, backwards=True)
+    outside = np.flatnonzero(indices >= size)
+    while len(outside):
+        indices[outside] = _feistel(indices[outside], keys[outside], rows, columns, backwards=True)
+        outside = outside[indices[outside] >= size]
+    return epoch * size + indices
+
+
 def _sorted(indices: Ints, keys: Keys, size: int) -> Ints:
     """The position with the i-th smallest hash of its epoch, for each index i."""
     distinct, epoch_of = np.unique(keys, return_inverse=True)
@@ -57,12 +83,13 @@ def _sorted(indices: Ints, keys: Keys, size: int) -> Ints:
     return np.argsort(hashes, axis=1, kind="stable")[epoch_of, indices]
 
 
-def _feistel(cells: Ints, keys: Keys, rows: int, columns: int) -> Ints:
+def _feistel(cells: Ints, keys: Keys, rows: int, columns: int, *, backwards: bool = False) -> Ints:
     row, column = np.divmod(cells, columns)
-    for number in range(ROUNDS):
+    for number in reversed(range(ROUNDS)) if backwards else range(ROUNDS):
         moving, still, width = (row, column, rows) if number % 2 == 0 else (column, row, columns)
         shift = _mix(keys + (np.uint64(number + 1) << np.uint64(56)) + still.astype(np.uint64) * _GOLDEN) >> np.uint64(1)
-        moving = (moving + shift.astype(np.int64) % width) % width
+        step = shift.astype(np.int64) % width
+        moving = (moving + (width - step if backwards else step)) % width
         row, column = (moving, still) if number % 2 == 0 else (still, moving)
     return row * columns + column
 

@@ -12,7 +12,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from orchestrator import __version__
-from orchestrator.mixture.plan import Plan, summarise
+from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.summary import summarise
 from orchestrator.report import charts, wording
 from orchestrator.report.charts import LIMIT_SEQUENCES, SPEC_LIMIT_SEQUENCES, Chart, Style, source_styles
 from orchestrator.report.records import Attempt, RunRecords, model_name
@@ -135,11 +136,11 @@ def _change_cards(changes: Mapping[str, HeldoutChange]) -> Iterator[Card]:
 
 
 def _share_card(plan: Plan, summary: Mapping[str, Any], spec_deviation: float | None) -> Card:
-    spec = [source for source in plan.sources if source.role == "spec"]
+    spec = [index for index, source in enumerate(plan.sources) if source.role == "spec"]
     if spec_deviation is None:
         return Card("Spec share realised", _NONE, "no source has the role spec")
-    realised = sum(summary["realised_share"][source.name] for source in spec)
-    planned = sum(source.sequences for source in spec) / plan.num_sequences
+    realised = sum(summary["realised_share"][plan.sources[index].name] for index in spec)
+    planned = sum(plan.sequences[index] for index in spec) / plan.num_sequences
     note = f"planned {wording.percent(planned, 2)}, at most {spec_deviation:.2f} sequences off"
     return Card("Spec share realised", wording.percent(realised, 2), note)
 

@@ -8,7 +8,8 @@ from orchestrator.checkpoints.store import committed_checkpoints
 from orchestrator.config.load import read_config
 from orchestrator.config.schema import Config
 from orchestrator.errors import ConfigError
-from orchestrator.mixture.plan import Plan, read_plan
+from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.attempts import read_status
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines

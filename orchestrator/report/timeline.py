@@ -60,7 +60,7 @@ def make_timeline(lines: Iterable[Line], names: Sequence[str]) -> Timeline:
 
     return Timeline(
         steps=np.array([line["step"] for line in trained], dtype=np.int64),
-        tokens=np.array([[line[f"tokens/{name}"] for name in names] for line in trained], dtype=np.int64),
+        tokens=np.array([[line.get(f"tokens/{name}", 0) for name in names] for line in trained], dtype=np.int64),
         losses=np.array([[line.get(f"loss/{name}", np.nan) for name in names] for line in trained], dtype=np.float64),
         learning_rate=column("lr"),
         gradient_norm=column("grad_norm"),
@@ -70,10 +70,9 @@ def make_timeline(lines: Iterable[Line], names: Sequence[str]) -> Timeline:
 
 
 def deviations(timeline: Timeline, plan: Plan) -> Floats:
-    """How far each source was from its planned share, (n, s) in sequences: what was trained less share x all sequences so far."""
-    shares = np.array([source.sequences / plan.num_sequences for source in plan.sources])
-    planned = np.multiply.outer(timeline.steps * plan.sequences_per_step, shares)
-    return np.asarray(timeline.tokens / plan.sequence_length - planned)
+    """How far each source was from the shares asked for, (n, s) in sequences: what was trained less what it was due by then."""
+    per_sequence = np.array([source.trained_tokens / source.unique_sequences for source in plan.sources])
+    return np.asarray(timeline.tokens / per_sequence - plan.due_before(timeline.steps))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

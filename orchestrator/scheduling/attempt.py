@@ -11,7 +11,7 @@ from orchestrator.checkpoints.store import Checkpoint, is_committed, step_direct
 from orchestrator.config.schema import Config
 from orchestrator.errors import InfrastructureError, InterruptedRunError, OrchestratorError
 from orchestrator.feed.worker import start_workers
-from orchestrator.mixture.plan import read_plan
+from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines

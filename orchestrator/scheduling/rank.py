@@ -23,7 +23,8 @@ from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
 from orchestrator.feed.loader import Batch, load_batches
 from orchestrator.feed.slices import steps_per_block
 from orchestrator.feed.worker import FeedWorker
-from orchestrator.mixture.plan import Plan, read_plan
+from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.shards.manifest import Manifest, read_manifest
 from orchestrator.shards.reader import ShardReader

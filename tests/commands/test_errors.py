@@ -11,7 +11,7 @@ import pytest
 from orchestrator.checkpoints.commit import save_checkpoint
 from orchestrator.config.load import load_config, read_config
 from orchestrator.config.schema import facts_of_training
-from orchestrator.mixture.plan import read_plan
+from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.shards.preparation import plan_source
 from orchestrator.shards.tokenize import run_unit

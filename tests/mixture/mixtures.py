@@ -7,10 +7,11 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from orchestrator.mixture.apportion import exact, round_quotas
+from orchestrator.mixture.apportion import exact, whole_counts
 from orchestrator.mixture.interleave import Ints
 from orchestrator.mixture.plan import Plan, PlannedSource
-from orchestrator.mixture.planning import Supply
+from orchestrator.mixture.stages import Stage
+from orchestrator.mixture.wishes import Supply
 
 LAW = settings(deadline=None, max_examples=40)
 HUFFMAN_DRIFT = 1.68  # sequences: half the sum of the reciprocals of the Fibonacci numbers
@@ -61,7 +62,8 @@ def plans(draw: st.DrawFn, most_sources: int = 40, most_steps: int = 60) -> Plan
 
 def counts_of(total: int, shares: Sequence[Fraction]) -> list[int]:
     """A whole split in proportion to shares."""
-    return round_quotas(total, [total * share / sum(shares) for share in shares])
+    unit = 1 << 40
+    return whole_counts(total, [int(total * share / sum(shares) * unit) for share in shares], unit)
 
 
 def plan_of(counts: Sequence[int], *, roles: Sequence[str] = (), sizes: Sequence[int] = (), each: int = 1, seed: int = 0) -> Plan:
@@ -75,17 +77,29 @@ def plan_of(counts: Sequence[int], *, roles: Sequence[str] = (), sizes: Sequence
         seed: of the shuffles.
     """
     sources = tuple(
-        PlannedSource(name=f"s{i}", role=role, fingerprint=f"f{i}", unique_sequences=size, asked_share=0.5, sequences=count)
-        for i, (count, role, size) in enumerate(
-            zip(counts, roles or ["general"] * len(counts), sizes or [PLENTY] * len(counts), strict=True)
-        )
+        PlannedSource(name=f"s{i}", role=role, fingerprint=f"f{i}", unique_sequences=size, trained_tokens=8 * size)
+        for i, (role, size) in enumerate(zip(roles or ["general"] * len(counts), sizes or [PLENTY] * len(counts), strict=True))
     )
-    return Plan(sequence_length=8, sequences_per_step=each, steps=sum(counts) // each, seed=seed, sources=sources)
+    return Plan(sequence_length=8, sequences_per_step=each, seed=seed, sources=sources, stages=(stage_of(counts, each),))
 
 
-def supply(name: str, share: Fraction, *, role: str = "general", unique: int = PLENTY, max_epochs: float = 1.0) -> Supply:
-    """A source as planning sees it."""
-    return Supply(name=name, role=role, fingerprint="f", unique_sequences=unique, asked_share=share, max_epochs=max_epochs)
+def stage_of(counts: Sequence[int], each: int = 1) -> Stage:
+    """A stage of constant ratios in which sources come to the given numbers of sequences."""
+    shares, steps = tuple(Fraction(count, sum(counts)) for count in counts), sum(counts) // each
+    return Stage(steps=steps, made_steps=steps, shares=shares, end_shares=shares, exact=(None,) * len(counts))
+
+
+def supply(name: str, weight: Fraction, *, role: str = "general", unique: int = PLENTY, max_epochs: float = 1.0) -> Supply:
+    """A source as planning sees it, of sequences of eight trained tokens."""
+    return Supply(
+        name=name,
+        role=role,
+        fingerprint="f",
+        unique_sequences=unique,
+        trained_tokens=8 * unique,
+        weight=weight,
+        max_epochs=max_epochs,
+    )
 
 
 def whole(plan: Plan) -> Ints:

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.mixture.plan import Draws, Plan, PlannedSource, read_plan, summarise, write_plan
+from orchestrator.mixture.plan import Draws, Plan, PlannedSource
+from orchestrator.mixture.plan_file import read_plan, write_plan
 from orchestrator.mixture.planning import make_plan
+from orchestrator.mixture.summary import summarise
 from tests.mixture.mixtures import LAW, plan_of, plans, supply, whole
 
 PLAN = plan_of([30, 0, 10], roles=["general", "spec", "spec"], sizes=[7, 5, 10], each=4, seed=11)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import MixtureError
 from orchestrator.mixture.apportion import exact
-from orchestrator.mixture.plan import summarise
 from orchestrator.mixture.planning import make_plan, shares_from_spec_share
+from orchestrator.mixture.summary import summarise
 from tests.mixture.mixtures import LAW, supply, whole
 
 ROLES = {"spec": "spec", "code": "general", "rules": "spec", "docs": "general"}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from orchestrator.mixture.plan import Plan, summarise
+from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.summary import summarise
 from tests.mixture.mixtures import LAW, plan_of, plans, whole
 
 

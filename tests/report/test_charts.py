@@ -16,8 +16,7 @@ _MEGABYTE = 1_000_000
 def planned(num_spec: int, num_general: int) -> list[PlannedSource]:
     roles = ["spec"] * num_spec + ["general"] * num_general
     return [
-        PlannedSource(name=f"{role}{i}", role=role, fingerprint="", unique_sequences=1, asked_share=0.1, sequences=1)
-        for i, role in enumerate(roles)
+        PlannedSource(name=f"{role}{i}", role=role, fingerprint="", unique_sequences=1, trained_tokens=32) for i, role in enumerate(roles)
     ]
 
 
@@ -63,8 +62,7 @@ def test_a_source_that_was_never_trained_has_no_training_loss() -> None:
 
 
 def test_names_are_escaped_for_plotly_which_reads_tags() -> None:
-    (source,) = planned(1, 0)
-    hostile = PlannedSource(name="<b>&", role="spec", fingerprint="", unique_sequences=1, asked_share=1.0, sequences=source.sequences)
+    hostile = PlannedSource(name="<b>&", role="spec", fingerprint="", unique_sequences=1, trained_tokens=32)
     evaluations = [Evaluation(step, {"<b>&": np.array([4.0, 3.0])}) for step in (0, 5)]
     chart = heldout_chart(evaluations, source_styles([hostile]))
     assert chart.data[0]["name"] == "&lt;b&gt;&amp;"

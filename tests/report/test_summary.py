@@ -13,17 +13,18 @@ from orchestrator.errors import DataError
 from orchestrator.mixture.plan import Plan, PlannedSource
 from orchestrator.report.summary import changes_of, compare, summarise_run
 from orchestrator.report.timeline import make_evaluations, make_timeline
+from tests.mixture.mixtures import stage_of
 
 # Four steps of four sequences of ten tokens; the spec has one sequence in four. It was trained as planned, but for step 1.
 PLAN = Plan(
     sequence_length=10,
     sequences_per_step=4,
-    steps=4,
     seed=0,
     sources=(
-        PlannedSource(name="spec", role="spec", fingerprint="", unique_sequences=4, asked_share=0.25, sequences=4),
-        PlannedSource(name="docs", role="general", fingerprint="", unique_sequences=12, asked_share=0.75, sequences=12),
+        PlannedSource(name="spec", role="spec", fingerprint="", unique_sequences=4, trained_tokens=40),
+        PlannedSource(name="docs", role="general", fingerprint="", unique_sequences=12, trained_tokens=120),
     ),
+    stages=(stage_of([4, 12], each=4),),
 )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from orchestrator.commands.planning import plan_run
 from orchestrator.config.load import dump_config, load_config
 from orchestrator.config.schema import Config, CorpusConfig, ShardsConfig, SourceConfig
-from orchestrator.mixture.plan import write_plan
+from orchestrator.mixture.plan_file import write_plan
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.preparation import finish_source, plan_source

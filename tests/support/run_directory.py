@@ -13,8 +13,10 @@ import xxhash
 
 from orchestrator.checkpoints.store import COMMIT, MANIFEST, step_directory
 from orchestrator.config.load import dump_config, load_config
-from orchestrator.mixture.plan import Plan, write_plan
-from orchestrator.mixture.planning import Supply, make_plan
+from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.plan_file import write_plan
+from orchestrator.mixture.planning import make_plan
+from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.tracking.metrics import MetricsFile
@@ -72,11 +74,13 @@ class MadeUpRun:
 
 def plan_of(made_up: MadeUpRun) -> Plan:
     supplies = [
-        Supply(name=name, role=source.role, fingerprint=name, unique_sequences=10_000_000, asked_share=source.share, max_epochs=1.0)
+        Supply(name=name, role=source.role, fingerprint=name, unique_sequences=10_000_000, trained_tokens=10_000_000 * _LENGTH)
         for name, source in made_up.sources.items()
     ]
     total = made_up.steps * _SEQUENCES * _LENGTH
-    return make_plan(supplies, total_tokens=total, sequence_length=_LENGTH, sequences_per_step=_SEQUENCES, seed=0)
+    ratios = Ratios(by_source={name: source.share for name, source in made_up.sources.items()})
+    wish = StageWish(start=ratios, end=ratios)
+    return make_plan(supplies, [wish], total_tokens=total, sequence_length=_LENGTH, sequences_per_step=_SEQUENCES, seed=0)
 
 
 def write_run(folder: Path, made_up: MadeUpRun | None = None) -> RunDirectory:

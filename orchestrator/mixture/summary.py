@@ -1,0 +1,126 @@
+"""The plan's figures, as people and scripts read them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.stages import Stage
+
+_STEPS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceSummary:
+    """A row of the plan. Steps count from 1; a source that is never trained has neither first nor last.
+
+    Attributes:
+        name, role: of the source.
+        unique_tokens: tokens of one epoch that carry a loss.
+        trained_tokens: those that the run trains, repeats counted; exact for whole epochs, otherwise the mean of the epoch's sequences.
+        sequences: that the run trains, repeats counted.
+        share: of the run's trained tokens.
+        asked_share: what was asked for.
+        rounding_sequences: `sequences` less what was asked for.
+        epochs: passes over the source.
+        first_step, last_step: that train it.
+        updates: steps that train it.
+    """
+
+    name: str
+    role: str
+    unique_tokens: int
+    trained_tokens: int
+    sequences: int
+    share: float
+    asked_share: float
+    rounding_sequences: float
+    epochs: float
+    first_step: int | None
+    last_step: int | None
+    updates: int
+
+
+def summarise(plan: Plan) -> dict[str, Any]:
+    """The plan's figures, ready for JSON: the whole, a `SourceSummary` for each source, each stage, and how the plan was amended."""
+    return {
+        "sequence_length": plan.sequence_length,
+        "sequences_per_step": plan.sequences_per_step,
+        "steps": plan.steps,
+        "tokens": plan.tokens,
+        "trained_tokens": sum(_trained(plan, plan.sequences)),
+        "sources": [asdict(row) for row in _source_rows(plan)],
+        "stages": list(_stage_rows(plan)),
+        "amendments": [asdict(amendment) for amendment in plan.amendments],
+    }
+
+
+def _trained(plan: Plan, sequences: Sequence[float]) -> list[int]:
+    """Trained tokens of so many sequences of each source."""
+    return [
+        round(count * source.trained_tokens / source.unique_sequences) if count else 0
+        for source, count in zip(plan.sources, sequences, strict=True)
+    ]
+
+
+def _source_rows(plan: Plan) -> list[SourceSummary]:
+    due = plan.due_before(np.array([plan.steps]))[0].tolist()
+    trained, asked = _trained(plan, plan.sequences), _trained(plan, due)
+    updates = _updates(plan)
+    return [
+        SourceSummary(
+            name=source.name,
+            role=source.role,
+            unique_tokens=source.trained_tokens,
+            trained_tokens=trained[index],
+            sequences=plan.sequences[index],
+            share=trained[index] / sum(trained),
+            asked_share=asked[index] / sum(asked),
+            rounding_sequences=plan.sequences[index] - due[index],
+            epochs=plan.sequences[index] / source.unique_sequences if source.unique_sequences else 0.0,
+            first_step=_step_of(plan, index, 0),
+            last_step=_step_of(plan, index, plan.sequences[index] - 1),
+            updates=updates[index],
+        )
+        for index, source in enumerate(plan.sources)
+    ]
+
+
+def _step_of(plan: Plan, source: int, draw: int) -> int | None:
+    return plan.spans.number_of(source, draw) // plan.sequences_per_step + 1 if plan.sequences[source] else None
+
+
+def _updates(plan: Plan) -> list[int]:
+    """How many steps train each source."""
+    updates = np.zeros(len(plan.sources), dtype=np.int64)
+    for start in range(0, plan.steps, _STEPS_AT_ONCE):
+        bounds = np.arange(start, min(start + _STEPS_AT_ONCE, plan.steps) + 1, dtype=np.int64)
+        updates += (np.diff(plan.sequences_before(bounds), axis=0) > 0).sum(axis=0)
+    return [int(count) for count in updates]
+
+
+def _stage_rows(plan: Plan) -> list[dict[str, Any]]:
+    """Each stage: its steps, and the shares and sequences of its sources."""
+    rows, first = [], 0
+    for stage in plan.stages:
+        bounds = plan.sequences_before(np.array([first, first + stage.made_steps]))
+        rows.append(
+            {
+                "first_step": first + 1,
+                "last_step": first + stage.made_steps,
+                "sources": [_stage_source(plan, stage, index, int(count)) for index, count in enumerate(bounds[1] - bounds[0])],
+            }
+        )
+        first += stage.made_steps
+    return rows
+
+
+def _stage_source(plan: Plan, stage: Stage, index: int, sequences: int) -> dict[str, Any]:
+    return {
+        "name": plan.sources[index].name,
+        "start_share": float(stage.shares[index]),
+        "end_share": float(stage.end_shares[index]),
+        "sequences": sequences,
+    }
