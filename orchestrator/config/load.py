@@ -151,7 +151,9 @@ def _explain(detail: ErrorDetails) -> str:
 
 
 def _known_keys(location: Sequence[str]) -> Iterator[str]:
-    """All keys that could have been meant; within `sources`, those of the source at hand."""
+    """All keys that could have been meant; within `sources` and `mixture.stages`, those of the source or stage at hand."""
+    if location[:2] == ["mixture", "stages"] and len(location) > 3:
+        yield from (f"mixture.stages.{location[2]}.{field.name}" for field in fields(schema.StageConfig))
     for group, cls in _GROUP_CLASSES.items():
         prefix = f"sources.{location[1]}" if group == "sources" and len(location) > 1 else group
         yield prefix

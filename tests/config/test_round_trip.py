@@ -22,6 +22,7 @@ from orchestrator.config.schema import (
     SchedulingConfig,
     ShardsConfig,
     SourceConfig,
+    StageConfig,
     TrackingConfig,
     TrainingConfig,
 )
@@ -51,6 +52,21 @@ def sources(draw: st.DrawFn) -> SourceConfig:
 
 
 @st.composite
+def stages(draw: st.DrawFn, source_names: list[str]) -> StageConfig:
+    kind = draw(st.sampled_from(["none", "dial", "ramp", "ratios", "line", "counts"]))
+    ratios = {name: 1.0 / len(source_names) for name in source_names}
+    name = st.sampled_from(source_names)
+    return StageConfig(
+        steps=draw(st.none() | counts),
+        spec_share=draw(shares) if kind in ("dial", "ramp") else None,
+        end_spec_share=draw(shares) if kind == "ramp" else None,
+        ratios=ratios if kind in ("ratios", "line") else {},
+        end_ratios=ratios if kind == "line" else {},
+        source_tokens=draw(st.dictionaries(name, counts, min_size=1, max_size=1)) if kind == "counts" else {},
+    )
+
+
+@st.composite
 def mixtures(draw: st.DrawFn, source_names: list[str]) -> MixtureConfig:
     by_ratio = draw(st.booleans())
     ratios = {name: 1.0 / len(source_names) for name in source_names}
@@ -58,7 +74,10 @@ def mixtures(draw: st.DrawFn, source_names: list[str]) -> MixtureConfig:
         total_tokens=draw(counts),
         spec_share=None if by_ratio else draw(shares),
         ratios=ratios if by_ratio else {},
+        source_tokens={},
+        source_epochs={} if by_ratio else draw(st.dictionaries(st.sampled_from(source_names), positive)),
         max_epochs=draw(st.dictionaries(st.sampled_from(source_names), positive)),
+        stages=draw(st.lists(stages(source_names), max_size=3).map(tuple)),
         seed=draw(st.integers(0, 2**63)),
     )
 
