@@ -14,7 +14,7 @@ has the proof, and what tilts and debts add).
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
@@ -89,7 +89,7 @@ def _huffman(weights: Mapping[int, int]) -> Shape:
     return heap[0][2]
 
 
-def build_tree(shape: Shape, quotas: Sequence[int], wants: Sequence[int], total: int) -> Tree:
+def build_tree(shape: Shape, quotas: Sequence[int], wants: Sequence[int], total: int, *, down: Collection[int] = ()) -> Tree:
     """The dealing tree of a span.
 
     Args:
@@ -97,15 +97,16 @@ def build_tree(shape: Shape, quotas: Sequence[int], wants: Sequence[int], total:
         quotas: (num_sources,) parts of the span by the sources' rates, in 1/UNIT sequences.
         wants: (num_sources,) what each is to come to, debts repaid, in 1/UNIT sequences. It comes to a whole number beside that.
         total: sequences of the span; what all want together, but for less than one a source.
+        down: sources whose want may only be rounded down.
     """
-    return _settle(_add_up(shape, quotas, wants), total)
+    return _settle(_add_up(shape, quotas, wants, down), total)
 
 
-def _add_up(shape: Shape, quotas: Sequence[int], wants: Sequence[int]) -> _Sum:
+def _add_up(shape: Shape, quotas: Sequence[int], wants: Sequence[int], down: Collection[int]) -> _Sum:
     if isinstance(shape, int):
-        want = wants[shape]
-        return _Sum(quotas[shape], want, want // UNIT, -(-want // UNIT), shape)
-    left, right = (_add_up(part, quotas, wants) for part in shape)
+        want, fewest = wants[shape], wants[shape] // UNIT
+        return _Sum(quotas[shape], want, fewest, fewest if shape in down else -(-want // UNIT), shape)
+    left, right = _add_up(shape[0], quotas, wants, down), _add_up(shape[1], quotas, wants, down)
     return _Sum(left.quota + right.quota, left.want + right.want, left.fewest + right.fewest, left.most + right.most, (left, right))
 
 

@@ -47,8 +47,9 @@ def _starved(plan: Plan, number: int, wish: StageWish, index: int) -> MixtureErr
     stage, per_step = plan.stages[number], plan.sequences_per_step
     shares = [(start + end) / 2 for start, end in zip(stage.shares, stage.end_shares, strict=True)]
     num_sequences = stage.made_steps * per_step
-    ratio, enough = (_ratio(plan, shares, index, share) for share in (shares[index], Fraction(1, num_sequences)))
-    needed = remedies.fewest_steps(shares[index], per_step) * per_step * plan.sequence_length
+    surely = 2 if number else 1  # the stages before may have left the source one ahead, which comes off
+    ratio, enough = (_ratio(plan, shares, index, share) for share in (shares[index], Fraction(surely, num_sequences)))
+    needed = remedies.fewest_steps(shares[index] / surely, per_step) * per_step * plan.sequence_length
     return MixtureError(
         f"source {plan.sources[index].name!r}: ratio {float(ratio):g} of {num_sequences:,} sequences rounds to none: it would not be seen. "
         f"Train at least {needed:,} tokens ({wish.key}.{'total_tokens' if wish.key == 'mixture' else 'tokens'}), or raise its ratio to "

@@ -33,11 +33,12 @@ class _Span:
     shape: Shape
     quotas: Sequence[int]
     wants: Sequence[int]
+    down: Collection[int]
     length: int
     made: int
 
     def tree(self) -> Tree:
-        return build_tree(self.shape, self.quotas, self.wants, self.length)
+        return build_tree(self.shape, self.quotas, self.wants, self.length, down=self.down)
 
     def counts(self) -> list[int]:
         """(num_sources,) sequences that the run makes of each source in it."""
@@ -147,28 +148,31 @@ class _Account:
         self._aside = [owed if source in self._exact else 0 for source, owed in enumerate(everything)]
         self._owed = _less(everything, self._aside)
 
-    def wants(self, due: Sequence[int], members: Collection[int], *, room: int, length: int) -> list[int]:
-        """What each source is to come to in a span, in 1/UNIT sequences.
+    def wants(self, due: Sequence[int], members: Collection[int], *, room: int, length: int) -> tuple[list[int], Collection[int]]:
+        """What each source is to come to in a span.
 
         Args:
             due: (num_sources,) quotas.
             members: the sources of the stage.
             room: what sources without a count may take together before the stage's end, so that the counts are met.
             length: of the span.
+
+        Returns:
+            (num_sources,) wants in 1/UNIT sequences, and the sources whose want is to be rounded down.
         """
         sides = [[source for source in side if source in members] for side in self._sides]
-        levels = {source: self._owed[source] + due[source] for source in members}
-        counted = {source: level for source, level in levels.items() if source in self._exact}
-        given = _levelled(counted, max(0, sum(counted.values())))
-        rated = [{source: levels[source] for source in side if source not in self._exact} for side in sides]
-        rest = max(0, length * UNIT - sum(given.values()))
-        spec_given = sum(given.get(source, 0) for source in sides[0])
-        spec_rest = self._spec_part(rated, due, rest, already=spec_given) if rated[0] and rated[1] else rest if rated[0] else 0
-        wants = _levelled(rated[0], spec_rest) | _levelled(rated[1], rest - spec_rest)
-        if any(want % UNIT for want in given.values()):
-            wants = _within(wants, room)
-        wants |= given
-        return [wants.get(source, 0) for source in range(len(due))]
+        levels = [{source: self._owed[source] + due[source] for source in side} for side in sides]
+        counted, rated = (
+            [{source: side[source] for source in side if (source in self._exact) == exact} for side in levels] for exact in (True, False)
+        )
+        spec_given, given = (_levelled(side, max(0, sum(side.values()))) for side in counted)
+        rest = max(0, length * UNIT - sum(spec_given.values()) - sum(given.values()))
+        spec_rest = rest if rated[0] else 0
+        if rated[0] and rated[1]:
+            spec_rest = self._spec_part(rated, due, rest, already=sum(spec_given.values()))
+        free, fixed = _levelled(rated[0], spec_rest) | _levelled(rated[1], rest - spec_rest), spec_given | given
+        down = _over(free, room) if any(want % UNIT for want in fixed.values()) else ()
+        return [free.get(source, fixed.get(source, 0)) for source in range(len(due))], down
 
     def _spec_part(self, levels: Sequence[Mapping[int, int]], due: Sequence[int], rest: int, *, already: int) -> int:
         """Of what is left to sources without a count, that of the spec's: what leaves all equally owed, near to what the spec is due."""
@@ -186,11 +190,11 @@ def _levelled(levels: Mapping[int, int], total: int) -> dict[int, int]:
     return dict(zip(levels, levelled(list(levels.values()), total), strict=True)) if levels else {}
 
 
-def _within(wants: Mapping[int, int], room: int) -> dict[int, int]:
-    """Round those with the smallest remainders down, so that all of them rounded up fit into so many sequences."""
+def _over(wants: Mapping[int, int], room: int) -> Collection[int]:
+    """Those with the smallest remainders, so many that all others rounded up fit into the room with them."""
+    remainders = {source: want % UNIT for source, want in wants.items() if want % UNIT}
     up = room - sum(want // UNIT for want in wants.values())
-    by_remainder = sorted(wants, key=lambda source: -(wants[source] % UNIT))
-    return {source: wants[source] if place < up else wants[source] // UNIT * UNIT for place, source in enumerate(by_remainder)}
+    return frozenset(sorted(remainders, key=lambda source: -remainders[source])[max(up, 0) :])
 
 
 def _lay_out(stages: Sequence[Stage], is_spec: Sequence[bool], sequences_per_step: int) -> Iterator[tuple[_Span, list[int]]]:
@@ -211,8 +215,8 @@ def _lay_out_stage(stage: Stage, account: _Account, length: int, made: int) -> I
             return
         reached, after = min(made, end), due.before(end)
         quotas = _less(after, before)
-        wants = account.wants(quotas, members, room=room, length=end - start)
-        span = _Span(shape=shape, quotas=quotas, wants=wants, length=end - start, made=reached - start)
+        wants, down = account.wants(quotas, members, room=room, length=end - start)
+        span = _Span(shape=shape, quotas=quotas, wants=wants, down=down, length=end - start, made=reached - start)
         got = span.counts()
         yield span, got
         account.book(quotas if reached == end else _less(due.before(reached), before), got)

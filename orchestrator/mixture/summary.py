@@ -50,17 +50,17 @@ def summarise(plan: Plan) -> dict[str, Any]:
         "sequences_per_step": plan.sequences_per_step,
         "steps": plan.steps,
         "tokens": plan.tokens,
-        "trained_tokens": sum(_trained(plan, plan.sequences)),
+        "trained_tokens": sum(map(round, _trained(plan, plan.sequences))),
         "sources": [asdict(row) for row in _source_rows(plan)],
         "stages": list(_stage_rows(plan)),
         "amendments": [asdict(amendment) for amendment in plan.amendments],
     }
 
 
-def _trained(plan: Plan, sequences: Sequence[float]) -> list[int]:
-    """Trained tokens of so many sequences of each source."""
+def _trained(plan: Plan, sequences: Sequence[float]) -> list[float]:
+    """Trained tokens of so many sequences of each source, fractions of them included."""
     return [
-        round(count * source.trained_tokens / source.unique_sequences) if count else 0
+        count * source.trained_tokens / source.unique_sequences if count else 0.0
         for source, count in zip(plan.sources, sequences, strict=True)
     ]
 
@@ -74,7 +74,7 @@ def _source_rows(plan: Plan) -> list[SourceSummary]:
             name=source.name,
             role=source.role,
             unique_tokens=source.trained_tokens,
-            trained_tokens=trained[index],
+            trained_tokens=round(trained[index]),
             sequences=plan.sequences[index],
             share=trained[index] / sum(trained),
             asked_share=asked[index] / sum(asked),
