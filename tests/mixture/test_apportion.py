@@ -1,4 +1,4 @@
-"""Shares of a whole as exact integers."""
+"""A whole divided so that what is left of every level is the same."""
 
 from fractions import Fraction
 
@@ -6,49 +6,52 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.mixture.apportion import exact
-from tests.mixture.mixtures import LAW, counts_of, shares
+from orchestrator.mixture.apportion import exact, levelled
+from tests.mixture.mixtures import LAW
 
-TOTALS = st.one_of(st.integers(0, 200), st.integers(0, 1 << 45))
-
-
-@LAW
-@given(TOTALS, shares())
-def test_the_counts_sum_to_the_whole(total: int, mixture: tuple[list[Fraction], list[str]]) -> None:
-    assert sum(counts_of(total, mixture[0])) == total
+LEVELS = st.lists(st.integers(-(1 << 70), 1 << 70) | st.integers(-3, 9), min_size=1, max_size=40)
+TOTALS = st.integers(0, 1 << 75) | st.integers(0, 30)
 
 
 @LAW
-@given(TOTALS, shares())
-def test_every_count_is_within_one_of_its_share(total: int, mixture: tuple[list[Fraction], list[str]]) -> None:
-    for count, share in zip(counts_of(total, mixture[0]), mixture[0], strict=True):
-        assert count >= 0
-        assert abs(count - total * share) < 1
+@given(LEVELS, TOTALS)
+def test_the_parts_sum_to_the_whole_but_for_less_than_one_a_level(levels: list[int], total: int) -> None:
+    parts = levelled(levels, total)
+    assert min(parts) >= 0
+    assert total <= sum(parts) < total + len(levels)
 
 
 @LAW
-@given(st.integers(0, 1000), shares(most=8), st.integers(0, 8))
-def test_a_share_of_nothing_gets_nothing_and_changes_no_other(total: int, mixture: tuple[list[Fraction], list[str]], at: int) -> None:
-    parts = mixture[0]
-    at = min(at, len(parts))
-    counts = counts_of(total, [*parts[:at], Fraction(0), *parts[at:]])
-    assert counts[at] == 0
-    assert counts[:at] + counts[at + 1 :] == counts_of(total, parts)
+@given(LEVELS, TOTALS)
+def test_what_is_left_of_all_levels_with_a_part_is_the_same_and_no_other_was_above_it(levels: list[int], total: int) -> None:
+    parts = levelled(levels, total)
+    left = {level - part for level, part in zip(levels, parts, strict=True) if part}
+    assert len(left) <= 1
+    if left:
+        assert all(level <= max(left) for level, part in zip(levels, parts, strict=True) if not part)
+
+
+@LAW
+@given(st.lists(st.integers(0, 1 << 70), min_size=1, max_size=40))
+def test_levels_that_sum_to_the_whole_are_the_parts(levels: list[int]) -> None:
+    assert levelled(levels, sum(levels)) == levels
 
 
 @pytest.mark.parametrize(
-    ("total", "parts", "counts"),
+    ("levels", "total", "parts"),
     [
-        (10, ["1/3", "1/3", "1/3"], [4, 3, 3]),  # ties go to the earlier share
-        (100, ["1/6", "1/6", "2/3"], [17, 17, 66]),
-        (1, ["1/2", "1/2"], [1, 0]),
-        (0, ["1/2", "1/2"], [0, 0]),
-        (7, ["1"], [7]),
-        (10**15, ["1/3", "2/3"], [333333333333333, 666666666666667]),
+        ([5, 3, 1], 9, [5, 3, 1]),
+        ([5, 3, 1], 6, [4, 2, 0]),
+        ([5, 3, 1], 2, [2, 0, 0]),
+        ([5, 3, 1], 0, [0, 0, 0]),
+        ([5, 3, 1], 12, [6, 4, 2]),
+        ([5, -3], 4, [4, 0]),
+        ([-1, -1], 4, [2, 2]),
+        ([7], 3, [3]),
     ],
 )
-def test_largest_remainders_by_example(total: int, parts: list[str], counts: list[int]) -> None:
-    assert counts_of(total, [Fraction(part) for part in parts]) == counts
+def test_levelling_by_example(levels: list[int], total: int, parts: list[int]) -> None:
+    assert levelled(levels, total) == parts
 
 
 @pytest.mark.parametrize(

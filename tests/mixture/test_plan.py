@@ -1,34 +1,24 @@
-"""What stands at a sequence number, and the file that says so."""
+"""What stands at a sequence number, whoever asks and however much at once."""
 
-import dataclasses
-import json
+from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.mixture.plan import Draws, Plan, PlannedSource
-from orchestrator.mixture.plan_file import read_plan, write_plan
+from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import make_plan
-from orchestrator.mixture.summary import summarise
-from tests.mixture.mixtures import LAW, plan_of, plans, supply, whole
-
-PLAN = plan_of([30, 0, 10], roles=["general", "spec", "spec"], sizes=[7, 5, 10], each=4, seed=11)
-
-
-def rows(draws: Draws) -> list[tuple[int, int, int]]:
-    return list(zip(draws.sources.tolist(), draws.epochs.tolist(), draws.positions.tolist(), strict=True))
+from orchestrator.mixture.wishes import Ratios
+from tests.mixture.mixtures import LAW, plan_of, plans, rows, stage_of, supply, whole, wish
 
 
 def orders_of(plan: Plan) -> dict[str, list[tuple[int, int]]]:
     """(epoch, position) of each draw of each source, in the order of training."""
     orders: dict[str, list[tuple[int, int]]] = {source.name: [] for source in plan.sources}
-    for index, epoch, position in rows(plan.look_up(whole(plan))):
-        orders[plan.sources[index].name].append((epoch, position))
+    for name, epoch, position in rows(plan):
+        orders[name].append((epoch, position))
     return orders
 
 
@@ -36,9 +26,9 @@ def orders_of(plan: Plan) -> dict[str, list[tuple[int, int]]]:
 @given(plans())
 def test_every_sequence_of_an_epoch_is_trained_exactly_once_and_none_twice_in_the_last(plan: Plan) -> None:
     orders = orders_of(plan)
-    for source in plan.sources:
+    for index, source in enumerate(plan.sources):
         order, size = orders[source.name], source.unique_sequences
-        assert [epoch for epoch, _ in order] == [draw // size for draw in range(source.sequences)]
+        assert [epoch for epoch, _ in order] == [draw // size for draw in range(plan.sequences[index])]
         for start in range(0, len(order), size):
             epoch = [position for _, position in order[start : start + size]]
             assert len(set(epoch)) == len(epoch)
@@ -48,10 +38,26 @@ def test_every_sequence_of_an_epoch_is_trained_exactly_once_and_none_twice_in_th
 @LAW
 @given(plans(), st.data())
 def test_looking_up_in_pieces_from_any_step_gives_what_looking_up_at_once_gives(plan: Plan, data: st.DataObject) -> None:
-    at_once = rows(plan.look_up(whole(plan)))
+    at_once = rows(plan)
     cuts = sorted(data.draw(st.lists(st.integers(0, plan.num_sequences), max_size=5)))
-    pieces = [rows(plan.look_up(piece)) for piece in np.split(whole(plan), cuts)]
+    pieces = [rows(plan, piece) for piece in np.split(whole(plan), cuts)]
     assert [row for piece in pieces for row in piece] == at_once
+
+
+@LAW
+@given(plans(), st.integers(1, 12), st.integers(1, 5), st.integers(0, 60))
+def test_ranks_that_each_ask_for_their_part_of_each_step_from_any_step_on_get_the_order_of_one(
+    plan: Plan, world_size: int, steps_at_once: int, first_step: int
+) -> None:
+    """Every world size, block size and restart point."""
+    each, at_once = plan.sequences_per_step, rows(plan)
+    found: dict[int, tuple[str, int, int]] = {}
+    for block in range(min(first_step, plan.steps), plan.steps, steps_at_once):
+        for rank in range(world_size):
+            steps = range(block, min(block + steps_at_once, plan.steps))
+            numbers = np.array([step * each + i for step in steps for i in range(rank, each, world_size)], dtype=np.int64)
+            found |= dict(zip(numbers.tolist(), rows(plan, numbers), strict=True))
+    assert [found[number] for number in sorted(found)] == at_once[min(first_step, plan.steps) * each :]
 
 
 @LAW
@@ -59,15 +65,16 @@ def test_looking_up_in_pieces_from_any_step_gives_what_looking_up_at_once_gives(
 def test_looking_up_in_any_order_gives_what_looking_up_in_order_gives(plan: Plan, pick: Any) -> None:
     numbers = whole(plan).tolist()
     pick.shuffle(numbers)
-    at_once = rows(plan.look_up(whole(plan)))
-    assert rows(plan.look_up(np.array(numbers))) == [at_once[number] for number in numbers]
+    at_once = rows(plan)
+    assert rows(plan, np.array(numbers)) == [at_once[number] for number in numbers]
 
 
 @LAW
 @given(plans(most_sources=10))
 def test_the_place_of_a_sequence_does_not_depend_on_the_batch_it_is_trained_in(plan: Plan) -> None:
-    other = dataclasses.replace(plan, sequences_per_step=1, steps=plan.num_sequences)
-    assert rows(other.look_up(whole(plan))) == rows(plan.look_up(whole(plan)))
+    each = plan.sequences_per_step
+    stages = tuple(replace(stage, steps=stage.steps * each, made_steps=stage.made_steps * each) for stage in plan.stages)
+    assert rows(replace(plan, sequences_per_step=1, stages=stages)) == rows(plan)
 
 
 @LAW
@@ -76,8 +83,9 @@ def test_adding_a_source_changes_no_other_sources_own_order(size: int, seed: int
     shares = {"spec": Fraction(1, 5), "code": Fraction(4, 5), "new": Fraction(1)}
 
     def planned(names: list[str], factor: Fraction) -> Plan:
-        supplies = [supply(n, factor * shares[n], role="spec" if n == "spec" else role, unique=size, max_epochs=9) for n in names]
-        return make_plan(supplies, total_tokens=8 * 100, sequence_length=8, sequences_per_step=4, seed=seed)
+        supplies = [supply(name, role="spec" if name == "spec" else role, unique=size, max_epochs=9) for name in names]
+        ratios = Ratios(by_source={name: factor * shares[name] for name in names})
+        return make_plan(supplies, [wish(ratios)], total_tokens=8 * 100, sequence_length=8, sequences_per_step=4, seed=seed)
 
     names = ["spec", "code"]
     before = planned(names, Fraction(1))
@@ -92,70 +100,8 @@ def test_adding_a_source_changes_no_other_sources_own_order(size: int, seed: int
 @LAW
 @given(st.integers(30, 60), st.integers(0, 1 << 62), st.integers(1, 1 << 40))
 def test_another_seed_trains_the_same_counts_in_another_order(size: int, seed: int, further: int) -> None:
-    one = plan_of([60, 60], sizes=[size, size], seed=seed)
-    other = dataclasses.replace(one, seed=seed + further)
+    one = plan_of([stage_of([60, 60])], sizes=[size, size], seed=seed)
+    other = replace(one, seed=seed + further)
     assert np.array_equal(one.look_up(whole(one)).sources, other.look_up(whole(one)).sources)
     for name in ("s0", "s1"):
         assert orders_of(one)[name] != orders_of(other)[name]
-
-
-@LAW
-@given(plans())
-def test_a_plan_that_was_written_is_read_as_the_same_plan(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> None:
-    path = tmp_path_factory.mktemp("plan") / "plan.json"
-    write_plan(plan, path)
-    again = read_plan(path)
-    assert again == plan
-    assert again.fingerprint == plan.fingerprint
-    assert rows(again.look_up(whole(plan))) == rows(plan.look_up(whole(plan)))
-
-
-def test_shares_and_names_survive_the_file_to_the_bit(tmp_path: Path) -> None:
-    supplies = [supply("spécification-規範", Fraction(1, 3), role="spec"), supply("code.v2", Fraction(2, 3))]
-    plan = make_plan(supplies, total_tokens=1200, sequence_length=8, sequences_per_step=3, seed=(1 << 64) + 5)
-    write_plan(plan, tmp_path / "plan.json")
-    assert read_plan(tmp_path / "plan.json") == plan
-
-
-def test_the_file_holds_fingerprint_and_summary_for_people_and_scripts(tmp_path: Path) -> None:
-    write_plan(PLAN, tmp_path / "plan.json")
-    content = json.loads((tmp_path / "plan.json").read_text())
-    assert content["fingerprint"] == PLAN.fingerprint
-    assert content["summary"] == summarise(PLAN)
-
-
-OTHER_VALUES: dict[str, Any] = {
-    "sequence_length": 9,
-    "sequences_per_step": 5,
-    "steps": 11,
-    "seed": 12,
-    "name": "other",
-    "role": "chat",
-    "fingerprint": "other",
-    "unique_sequences": 8,
-    "asked_share": 0.25,
-    "sequences": 31,
-}
-
-
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Plan) if field.name != "sources"])
-def test_the_fingerprint_changes_with_each_field_of_the_plan(field: str) -> None:
-    changes = {field: OTHER_VALUES[field]}
-    assert dataclasses.replace(PLAN, **changes).fingerprint != PLAN.fingerprint
-
-
-@pytest.mark.parametrize("index", [0, 1, 2])
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(PlannedSource)])
-def test_the_fingerprint_changes_with_each_field_of_each_source(field: str, index: int) -> None:
-    changes = {field: OTHER_VALUES[field]}
-    sources = list(PLAN.sources)
-    sources[index] = dataclasses.replace(sources[index], **changes)
-    assert dataclasses.replace(PLAN, sources=tuple(sources)).fingerprint != PLAN.fingerprint
-
-
-def test_the_fingerprint_changes_with_the_order_of_the_sources() -> None:
-    assert dataclasses.replace(PLAN, sources=PLAN.sources[::-1]).fingerprint != PLAN.fingerprint
-
-
-def test_plans_made_twice_from_the_same_values_have_the_same_fingerprint() -> None:
-    assert dataclasses.replace(PLAN).fingerprint == PLAN.fingerprint

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.mixture.shuffle import shuffle_key, shuffled
+from orchestrator.mixture.shuffle import shuffle_key, shuffled, unshuffled
 from tests.mixture.mixtures import LAW
 
 KEYS = st.integers(0, (1 << 64) - 1)
@@ -51,6 +51,25 @@ def test_a_draw_has_the_same_place_whatever_is_asked_with_it(size: int, key: int
     some_epochs, some_positions = shuffled(np.array(draws, dtype=np.int64), size=size, key=key)
     assert np.array_equal(some_epochs, epochs[draws])
     assert np.array_equal(some_positions, positions[draws])
+
+
+@LAW
+@given(st.integers(1, 300), st.integers(0, 5) | st.integers(0, 1 << 20), KEYS)
+def test_unshuffled_finds_the_draw_of_every_position(size: int, epoch: int, key: int) -> None:
+    draws = np.arange(epoch * size, (epoch + 1) * size)
+    _, positions = shuffled(draws, size=size, key=key)
+    assert np.array_equal(unshuffled(positions, epoch=epoch, size=size, key=key), draws)
+    some = positions[::-3]
+    assert np.array_equal(unshuffled(some, epoch=epoch, size=size, key=key), draws[::-3])
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 3, 1000])
+@pytest.mark.parametrize("size", [64, 65, 99_991, *LARGE])
+def test_unshuffled_finds_the_draws_of_a_huge_source_in_any_epoch(size: int, epoch: int) -> None:
+    draws = epoch * size + np.unique(np.random.default_rng(1).integers(0, size, 5000))
+    epochs, positions = shuffled(draws, size=size, key=7)
+    assert set(epochs.tolist()) == {epoch}
+    assert np.array_equal(unshuffled(positions, epoch=epoch, size=size, key=7), draws)
 
 
 def order(size: int, seed: int, name: str, epoch: int = 0) -> list[int]:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 
 from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.planning import amended
 from orchestrator.mixture.summary import summarise
-from tests.mixture.mixtures import LAW, plan_of, plans, whole
+from tests.mixture.mixtures import LAW, plan_of, plans, stage_of, whole
 
 
 def steps_of(plan: Plan) -> dict[str, list[int]]:
@@ -47,15 +47,35 @@ def test_the_figures_of_the_sources_add_up_to_those_of_the_run(plan: Plan) -> No
 
 @LAW
 @given(plans())
-def test_the_first_steps_train_what_counting_their_sequences_finds(plan: Plan) -> None:
-    sources = plan.look_up(whole(plan)).sources
-    steps = np.arange(plan.steps + 1, dtype=np.int64)
-    counted = [np.bincount(sources[: step * plan.sequences_per_step], minlength=len(plan.sources)) for step in steps]
-    assert np.array_equal(plan.sequences_before(steps), counted)
+def test_what_was_asked_for_and_its_rounding_add_up_to_what_is_trained(plan: Plan) -> None:
+    summary = summarise(plan)
+    assert sum(row["asked_share"] for row in summary["sources"]) == pytest.approx(1)
+    assert sum(row["rounding_sequences"] for row in summary["sources"]) == pytest.approx(0, abs=1e-6)
+    for row, due in zip(summary["sources"], plan.due_before([plan.steps])[0].tolist(), strict=True):
+        assert row["sequences"] == pytest.approx(row["rounding_sequences"] + due)
+
+
+@LAW
+@given(plans())
+def test_the_stages_follow_each_other_and_their_sequences_add_up_to_those_of_the_sources(plan: Plan) -> None:
+    summary = summarise(plan)
+    steps = [step for stage in summary["stages"] for step in range(stage["first_step"], stage["last_step"] + 1)]
+    assert steps == list(range(1, plan.steps + 1))
+    for row, *parts in zip(summary["sources"], *(stage["sources"] for stage in summary["stages"]), strict=True):
+        assert {part["name"] for part in parts} == {row["name"]}
+        assert sum(part["sequences"] for part in parts) == row["sequences"]
+
+
+def test_amendments_are_listed_with_what_was_asked_for() -> None:
+    plan = plan_of([stage_of([4, 4])])
+    new = amended(plan, plan, from_step=3, at="2026-05-01", changes=["mixture.spec_share=0.2"])
+    assert summarise(new)["amendments"] == [
+        {"from_step": 3, "replaced": plan.fingerprint, "at": "2026-05-01", "changes": ("mixture.spec_share=0.2",)}
+    ]
 
 
 def test_a_run_longer_than_one_piece_of_the_count_is_summarised_as_a_whole() -> None:
-    plan = plan_of([3, 140_000, 7, 0], roles=["spec", "general", "general", "general"], each=1)
+    plan = plan_of([stage_of([3, 140_000, 7, 0])], roles=["spec", "general", "general", "general"])
     counted = steps_of(plan)
     for name, row in rows(plan).items():
         assert row["updates"] == len(counted[name])
@@ -64,6 +84,6 @@ def test_a_run_longer_than_one_piece_of_the_count_is_summarised_as_a_whole() -> 
 
 
 def test_a_source_that_is_never_trained_has_no_first_and_no_last_step() -> None:
-    row = rows(plan_of([0, 40], roles=["spec", "general"], each=4))["s0"]
+    row = rows(plan_of([stage_of([0, 40], each=4)], roles=["spec", "general"], each=4))["s0"]
     assert (row["sequences"], row["trained_tokens"], row["epochs"], row["updates"]) == (0, 0, 0, 0)
     assert (row["first_step"], row["last_step"]) == (None, None)

@@ -1,0 +1,129 @@
+"""`plan.json`, and the hash of all that decides the order of training."""
+
+import json
+from dataclasses import fields, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from orchestrator.errors import ConfigError
+from orchestrator.mixture.plan import Amendment, Plan, PlannedSource
+from orchestrator.mixture.plan_file import read_plan, write_plan
+from orchestrator.mixture.planning import amended, make_plan
+from orchestrator.mixture.stages import Stage
+from orchestrator.mixture.summary import summarise
+from tests.mixture.mixtures import LAW, plan_of, plans, rows, stage_of, supply, wish
+
+STAGES = (replace(stage_of([20, 0, 10], each=5), exact=(20, None, None)), stage_of([10, 0, 0], each=5))
+PLAN = plan_of(STAGES, roles=["general", "spec", "spec"], sizes=[7, 5, 10], each=5, seed=11)
+
+
+@LAW
+@given(plans())
+def test_a_plan_that_was_written_is_read_as_the_same_plan(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> None:
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    plan = amended(replace(plan, request="asked"), plan, from_step=3, at="2026-05-01T00:00:00", changes=["a=1", "b=[x]"])
+    write_plan(plan, path)
+    again = read_plan(path)
+    assert again == plan
+    assert (again.fingerprint, again.amendments, again.request) == (plan.fingerprint, plan.amendments, plan.request)
+    assert rows(again) == rows(plan)
+
+
+def test_shares_and_names_survive_the_file_to_the_bit(tmp_path: Path) -> None:
+    supplies = [supply("spécification-規範", Fraction(1, 3), role="spec"), supply("code.v2", Fraction(2, 3))]
+    stages = [wish(1 / 3, 0.7, steps=20, key="a"), wish(key="b")]
+    plan = make_plan(supplies, stages, total_tokens=1200, sequence_length=8, sequences_per_step=3, seed=(1 << 64) + 5)
+    write_plan(plan, tmp_path / "plan.json")
+    assert read_plan(tmp_path / "plan.json") == plan
+
+
+def test_the_file_holds_fingerprint_and_summary_for_people_and_scripts(tmp_path: Path) -> None:
+    write_plan(PLAN, tmp_path / "plan.json")
+    content = json.loads((tmp_path / "plan.json").read_text())
+    assert content["fingerprint"] == PLAN.fingerprint
+    assert content["summary"] == summarise(PLAN)
+
+
+def test_a_run_without_a_plan_is_not_a_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is not a run: it has no plan\.json"):
+        read_plan(tmp_path / "plan.json")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"seed": 11', '"seed": 12'),
+        ('"made_steps": 6', '"made_steps": 5'),
+        ('"2/3"', '"1/3"'),
+        ('"2/3"', '"2/0"'),
+        ('"seed": 11', '"sede": 11'),
+        ('"name": "s0"', '"name": "s9"'),
+        ("{", ""),
+        ('"stages"', '"stags"'),
+        ('"amendments": []', '"amendments": 5'),
+    ],
+)
+def test_a_file_that_was_changed_is_damaged(tmp_path: Path, old: str, new: str) -> None:
+    file = tmp_path / "plan.json"
+    write_plan(PLAN, file)
+    content = file.read_text(encoding="utf-8")
+    assert old in content
+    file.write_text(content.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"plan\.json is damaged .*Restore it, or start a new run"):
+        read_plan(file)
+
+
+OTHER_VALUES: dict[str, Any] = {
+    "sequence_length": 9,
+    "sequences_per_step": 6,
+    "seed": 12,
+    "stages": STAGES[::-1],
+    "name": "other",
+    "role": "chat",
+    "fingerprint": "other",
+    "unique_sequences": 8,
+    "trained_tokens": 57,
+    "steps": 9,
+    "made_steps": 1,
+    "shares": (Fraction(1, 3), Fraction(1, 3), Fraction(1, 3)),
+    "end_shares": (Fraction(1, 3), Fraction(1, 3), Fraction(1, 3)),
+    "exact": (None, 1, None),
+}
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Plan) if field.name not in ("sources", "request", "amendments")])
+def test_the_fingerprint_changes_with_each_field_of_the_plan_that_decides_the_order(field: str) -> None:
+    changes = {field: OTHER_VALUES[field]}
+    assert replace(PLAN, **changes).fingerprint != PLAN.fingerprint
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+@pytest.mark.parametrize("field", [field.name for field in fields(PlannedSource)])
+def test_the_fingerprint_changes_with_each_field_of_each_source(field: str, index: int) -> None:
+    changes = {field: OTHER_VALUES[field]}
+    sources = list(PLAN.sources)
+    sources[index] = replace(sources[index], **changes)
+    assert replace(PLAN, sources=tuple(sources)).fingerprint != PLAN.fingerprint
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("field", [field.name for field in fields(Stage)])
+def test_the_fingerprint_changes_with_each_field_of_each_stage(field: str, index: int) -> None:
+    changes = {field: OTHER_VALUES[field]}
+    stages = list(PLAN.stages)
+    stages[index] = replace(stages[index], **changes)
+    assert replace(PLAN, stages=tuple(stages)).fingerprint != PLAN.fingerprint
+
+
+def test_the_fingerprint_changes_with_the_order_of_the_sources() -> None:
+    assert replace(PLAN, sources=PLAN.sources[::-1]).fingerprint != PLAN.fingerprint
+
+
+def test_the_fingerprint_does_not_change_with_what_was_asked_for_or_how_the_plan_came_to_be() -> None:
+    entry = Amendment(from_step=2, replaced="other", at="now", changes=("a=1",))
+    assert replace(PLAN, request="other", amendments=(entry,)).fingerprint == PLAN.fingerprint
+    assert replace(PLAN).fingerprint == PLAN.fingerprint
