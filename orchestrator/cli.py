@@ -103,6 +103,55 @@ def resume(run: Annotated[Path, typer.Argument(help="The run's directory.")]) ->
 
 
 @app.command()
+def amend(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    from_step: Annotated[int, typer.Option("--from-step", help="The first step that changes.")],
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a run's mixture from a later step on: add, reweight or drop a source. What is trained before stays as it is."""
+    from orchestrator.commands.amending import amend
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.planning import show_plan
+    from orchestrator.mixture.summary import summarise
+    from orchestrator.runs.directory import RunDirectory
+
+    config, plan = amend(RunDirectory(run.absolute()), overrides or [], from_step=from_step)
+    if as_json:
+        _print_json(summarise(plan))
+    else:
+        show_plan(summarise(plan), config, Console())
+
+
+@app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    step: Annotated[int | None, typer.Option(help="Which documents this step trains.")] = None,
+    document: Annotated[str | None, typer.Option(metavar="ID", help="When this document is trained.")] = None,
+    export: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows as Parquet, too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell which documents a step trains, or when and how often a document is trained. Computed from the plan."""
+    from orchestrator.commands import replay
+    from orchestrator.commands.console import Console
+    from orchestrator.errors import ConfigError
+    from orchestrator.runs.directory import RunDirectory
+
+    directory = RunDirectory(run.absolute())
+    if (step is None) == (document is None):
+        raise ConfigError("midtrain replay needs one of --step N and --document ID.")
+    found = replay.replay_step(directory, step) if step is not None else replay.replay_document(directory, document or "")
+    if export:
+        replay.export(found, export)
+    if as_json:
+        _print_json(found)
+    elif step is not None:
+        replay.show_step(found, Console())
+    else:
+        replay.show_document(found, Console())
+
+
+@app.command()
 def status(
     run: Annotated[Path | None, typer.Argument(help="A run's directory; none: all below runs/.")] = None, as_json: AsJson = False
 ) -> None:

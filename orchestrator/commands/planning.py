@@ -15,6 +15,7 @@ from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import make_plan
 from orchestrator.mixture.wishes import Ratios, StageWish, Supply
+from orchestrator.runs.directory import RunDirectory
 from orchestrator.shards.manifest import Manifest, read_manifest
 from orchestrator.shards.preparation import source_request
 from orchestrator.shards.vocabulary import Vocabulary, check_fits, load_vocabulary
@@ -51,6 +52,28 @@ def checked_supplies(config: Config) -> list[Supply]:
     for manifest in manifests:
         _check_manifest(config, manifest, vocabulary)
     return [_supply(config, manifest) for manifest in manifests]
+
+
+def check_planned(run: RunDirectory, config: Config, plan: Plan) -> None:
+    """Refuse a run whose plan does not follow from its configuration and the prepared sources any more.
+
+    Raises:
+        OrchestratorError: which of them has changed.
+    """
+    if mixture_request(config) != plan.request:
+        raise ConfigError(
+            f"{run.root}: config.yaml asks for another mixture or batch than plan.json was made for. Put it back; another mixture from a "
+            f"later step on is `midtrain amend {run.root} --from-step S …`."
+        )
+    planned = {source.name: source for source in plan.sources}
+    for supply in checked_supplies(config):
+        source = planned[supply.name]
+        if (source.fingerprint, source.trained_tokens) != (supply.fingerprint, supply.trained_tokens):
+            raise ConfigError(
+                f"source {supply.name!r} is not prepared as it was when {run.root} was planned. Prepare it again from the same files, or "
+                f"start a new run."
+            )
+    check_lengths(config, plan.steps)
 
 
 def mixture_request(config: Config) -> str:

@@ -55,18 +55,37 @@ def load_config(overrides: Sequence[str]) -> Config:
     return _validate(_with_absolute_paths(values))
 
 
-def read_config(path: Path) -> Config:
+def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read a run's resolved `config.yaml`.
 
+    Args:
+        path: the file.
+        overrides: values to take instead of those in it, as `key=value`.
+
     Raises:
-        ConfigError: the file is missing or was changed into something invalid.
+        ConfigError: the file is missing or was changed into something invalid, or an override is wrong.
     """
     try:
-        return _validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path.parent} is not a run: it has no config.yaml. `midtrain train` makes one.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML any more: {error}. Restore it, or start a new run.") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} is not a configuration any more. Restore it, or start a new run.")
+    return _validate(_changed(values, overrides) if overrides else values)
+
+
+def _changed(values: dict[str, Any], overrides: Sequence[str]) -> Any:
+    refuse_secrets(overrides)
+    changed = OmegaConf.create(values)
+    for override in overrides:
+        _as_override(override, [])
+        parsed = OverridesParser.create().parse_override(override)
+        OmegaConf.update(changed, parsed.key_or_group, parsed.value(), merge=False, force_add=True)
+    container = OmegaConf.to_container(changed, resolve=True)
+    refuse_secrets_within(container)
+    return _with_absolute_paths(container)
 
 
 def dump_config(config: Config) -> str:

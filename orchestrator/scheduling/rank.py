@@ -87,7 +87,10 @@ class _RankAttempt:
         fresh: dict[str, Any] = {"step": 0, "tokens": [0] * len(plan.sources)}
         state = self._engine.load(job.checkpoint) if job.checkpoint else fresh
         self._from_step: int = state["step"]
-        self._total_tokens: list[int] = state["tokens"]  # trained so far, by source: counted from the batches, not from the plan
+        new = len(plan.sources) - len(state["tokens"])  # sources that an amendment has added since
+        self._total_tokens: list[int] = (
+            state["tokens"] + [0] * new
+        )  # trained so far, by source: counted from the batches, not from the plan
         self._sums = IntervalSums(len(plan.sources), self._engine.device)
         self._interval: list[StepDone] = []  # steps since the last line
         self._heldout = list(_open_heldout(config, plan, self._manifests))
