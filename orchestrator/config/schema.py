@@ -147,7 +147,8 @@ def _check_sum(key: str, ratios: dict[str, float]) -> None:
 class FeedConfig:
     """The data-mixing workers."""
 
-    workers: Count  # Ray actors that build blocks
+    workers: Count  # Ray actors that build blocks, on every node that ranks can be on
+    on_cpu_nodes: bool  # as many on every node without GPUs, for all ranks
     block_bytes: Count  # token bytes of a block of steps, for one rank
     prefetch_blocks: Count  # blocks that a rank asks for ahead
 

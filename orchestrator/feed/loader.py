@@ -57,7 +57,7 @@ def load_batches(
     def ask() -> None:
         if (start := next(starts, None)) is not None:
             worker = workers[(start // steps_per_block + rank) % len(workers)]
-            asked.append(worker.block.remote(start, min(steps_per_block, steps.stop - start), rank, world_size))
+            asked.append(worker.actor.block.remote(start, min(steps_per_block, steps.stop - start), rank, world_size))
 
     for _ in range(prefetch_blocks + 1):
         ask()

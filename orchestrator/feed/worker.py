@@ -1,10 +1,13 @@
 """A data-mixing worker: a Ray actor that builds blocks. It holds open files and nothing else, so that any worker can build any block."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.feed.block import Block, build_block
 from orchestrator.mixture.plan import Plan
@@ -12,7 +15,21 @@ from orchestrator.mixture.plan_file import read_plan
 from orchestrator.shards.manifest import read_manifest
 from orchestrator.shards.reader import ShardReader
 
-FeedWorker = Any  # a handle to the actor below
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker stands: a node's id, and whether ranks of other nodes use it, too."""
+
+    node: str
+    is_shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FeedWorker:
+    """A data-mixing worker: a handle to its actor, and its place."""
+
+    actor: Any
+    place: Place
 
 
 class _Worker:
@@ -34,13 +51,23 @@ class _Worker:
         return build_block(self._plan, self._readers, steps=steps, rank=rank, world_size=world_size)
 
 
-def start_workers(plan_file: Path, shards_dir: Path, num_workers: int) -> list[FeedWorker]:
+def start_workers(plan_file: Path, shards_dir: Path, places: Sequence[Place]) -> list[FeedWorker]:
     """Start data-mixing workers on the connected cluster. One that dies is started anew, and its blocks are built again.
 
     Args:
         plan_file: the run's plan.json.
         shards_dir: where the prepared sources are.
-        num_workers: how many.
+        places: one a worker. When a node is gone, its workers start on another one.
     """
-    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Worker)
-    return [actor.remote(str(plan_file), str(shards_dir)) for _ in range(num_workers)]
+    return [FeedWorker(_start(plan_file, shards_dir, place.node), place) for place in places]
+
+
+def _start(plan_file: Path, shards_dir: Path, node: str) -> Any:
+    strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=True)
+    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=strategy)(_Worker)
+    return actor.remote(str(plan_file), str(shards_dir))
+
+
+def workers_for(workers: Sequence[FeedWorker], node: str) -> list[FeedWorker]:
+    """The workers that ranks of a node ask: those beside them and the shared ones; all of them when it has neither."""
+    return [worker for worker in workers if worker.place.is_shared or worker.place.node == node] or list(workers)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray
 import torch
 from ray import train as ray_train
 from torch import distributed
@@ -22,7 +23,7 @@ from orchestrator.errors import NumericsError
 from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
 from orchestrator.feed.loader import Batch, load_batches
 from orchestrator.feed.slices import steps_per_block
-from orchestrator.feed.worker import FeedWorker
+from orchestrator.feed.worker import FeedWorker, workers_for
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
@@ -122,7 +123,7 @@ class _RankAttempt:
         token_bytes = max(np.dtype(manifest.dtype).itemsize for manifest in self._manifests)
         sequence_bytes = (self._plan.sequence_length + 1) * token_bytes
         return load_batches(
-            self._job.workers,
+            workers_for(self._job.workers, ray.get_runtime_context().get_node_id()),
             range(self._from_step, self._plan.steps),
             steps_per_block=steps_per_block(self._config.feed.block_bytes, sequence_bytes=sequence_bytes, sequences_per_rank=each),
             prefetch_blocks=self._config.feed.prefetch_blocks,
