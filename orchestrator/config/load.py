@@ -67,13 +67,11 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return _validate(_changed(values, overrides) if overrides else values)
     except FileNotFoundError:
         raise ConfigError(f"{path.parent} is not a run: it has no config.yaml. `midtrain train` makes one.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
         raise ConfigError(f"{path} is not YAML any more: {error}. Restore it, or start a new run.") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} is not a configuration any more. Restore it, or start a new run.")
-    return _validate(_changed(values, overrides) if overrides else values)
 
 
 def _changed(values: dict[str, Any], overrides: Sequence[str]) -> Any:
