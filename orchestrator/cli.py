@@ -67,6 +67,23 @@ def prepare(overrides: Overrides = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def inspect(
+    shards: Annotated[Path, typer.Argument(help="A prepared source's directory, or shards.dir for all of them.")],
+    documents: Annotated[int, typer.Option(help="How many documents to decode of each source and split.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Show what prepared shards hold: statistics, lengths of documents, and some of them decoded."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.inspection import inspect, show_inspection
+
+    entries = inspect(shards.absolute(), num_documents=documents)
+    if as_json:
+        _print_json(entries)
+    else:
+        show_inspection(entries, Console())
+
+
+@app.command()
 def plan(overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Show what would be trained when: exact tokens, sequences, epochs and updates of each source. Spends nothing."""
     from orchestrator.commands.console import Console
