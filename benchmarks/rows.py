@@ -1,7 +1,7 @@
 """The tokens that every peer is measured on: two sources of random ids, in which each sequence carries its own name.
 
-A source is a stream of whole sequences and one more token, the last label. The first three tokens of a sequence are its mark: 0 or 1 for the
-source, then the sequence's number in two digits of base VOCABULARY. So any batch of any peer tells what it is made of.
+A source is a stream of whole sequences and one more token, the last label. The first three tokens of a sequence are its mark: 0 or 1 for
+the source, then the sequence's number in two digits of base VOCABULARY. So any batch of any peer tells what it is made of.
 """
 
 from collections.abc import Iterator, Sequence

@@ -46,7 +46,7 @@ def _steps(mix: Mix, first: int) -> Iterator[range]:
 
 
 class Megatron:
-    """A document a sequence, so that sequences keep their names; its batches carry labels, loss mask and positions too, as they always do."""
+    """A document a sequence, so that sequences keep their names; its batches carry labels, loss mask and positions too."""
 
     name = "megatron"
     modules = ("megatron-core", "torch", "numpy")

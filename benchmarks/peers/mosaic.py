@@ -13,7 +13,7 @@ from benchmarks.rows import ROW, Rows
 
 
 def _without_pictures() -> None:
-    """Let streaming be imported beside a CPU torch: the registry's torchvision wants CUDA, and only the picture datasets want torchvision."""
+    """Let streaming be imported beside a CPU torch: its picture datasets want torchvision, of which the common build wants CUDA."""
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError):
@@ -40,7 +40,7 @@ class _Loader:
 
 
 class Mosaic:
-    """The defaults, which its documentation says suit nearly all cases: shuffle py1e, shards of 64 MiB; canonical nodes fixed, as it asks for."""
+    """Its defaults, which its documentation says suit nearly all cases; canonical nodes fixed, as it asks for."""
 
     name = "mosaic"
     modules = ("mosaicml-streaming", "torch", "numpy")

@@ -45,7 +45,7 @@ class Loader(Protocol):
     """Batches of one rank, in the order of training."""
 
     def __iter__(self) -> Iterator[Any]:
-        """Arrays or tensors of (batch, 2,048 or 2,049) token ids, each in memory of its own; how long one stays valid is the peer's affair."""
+        """Arrays or tensors of (batch, 2,048 or 2,049) token ids, gathered in memory."""
 
     def state(self, steps: int) -> Any:
         """What `Peer.load` needs to go on after the batches so far, of which there were `steps`. It can be pickled."""
