@@ -45,23 +45,24 @@ def _install(python: Path, requirements: Path, torch_index: str | None) -> None:
     _pip(python, ["-r", str(requirements)], [])
 
 
-def _run(command: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
-    temporary = folder / "tmp"
-    temporary.mkdir(exist_ok=True)
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TMPDIR": str(temporary)})
-
-
 def _pip(python: Path, packages: list[str], options: list[str]) -> None:
+    """Resolve, look at what it comes to, and install just that."""
     command = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *options]
     planned = _run([*command, "--dry-run", "--report", "-", *packages], python.parents[1])
-    if planned.returncode:
-        raise RuntimeError(f"pip cannot resolve {' '.join(packages)}: {planned.stderr.strip().splitlines()[-1]}")
-    names = [item["metadata"]["name"].lower() for item in json.loads(planned.stdout)["install"]]
-    if cuda := [name for name in names if _CUDA.match(name)]:
+    found = [item["metadata"] for item in json.loads(planned)["install"]]
+    if cuda := [each["name"] for each in found if _CUDA.match(each["name"].lower())]:
         raise RuntimeError(
             f"{' '.join(packages)} would bring {len(cuda)} packages of CUDA, such as {cuda[0]}. Name an index of CPU builds: "
             f"make bench-data TORCH_INDEX=https://download.pytorch.org/whl/cpu"
         )
-    done = _run([*command, *packages], python.parents[1])
+    if found:
+        _run([*command, "--no-deps", *(f"{each['name']}=={each['version']}" for each in found)], python.parents[1])
+
+
+def _run(command: list[str], folder: Path) -> str:
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TMPDIR": str(temporary)})
     if done.returncode:
-        raise RuntimeError(f"pip failed: {done.stderr.strip().splitlines()[-1]}")
+        raise RuntimeError(f"pip failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+    return done.stdout

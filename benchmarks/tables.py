@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.registry import PEERS, TOKENISERS
+from benchmarks.settings import mix_name
 
 BEGIN, END = "<!-- make bench-data writes below -->", "<!-- make bench-data writes above -->"
 _TITLES = {entry.key: entry.title for entry in PEERS}
@@ -82,7 +83,7 @@ def _peers(peers: dict[str, Any], settings: dict[str, Any]) -> str:
 
 
 def _throughput(found: dict[str, Any], settings: dict[str, Any]) -> str:
-    cells = list(dict.fromkeys(cell for peer in found.values() for cell in peer))
+    cells = [f"{mix_name(mix)}, {batch}" for mix in settings["mixes"] for batch in settings["batches"]]
     rows = [[_TITLES[key], *(spread(peer.get(cell, []), scale=1e6) for cell in cells)] for key, peer in found.items()]
     said = (
         "Million trained tokens a second that a loader hands out in one process, construction and first batch not counted. "
@@ -162,7 +163,8 @@ def _preparing(found: dict[str, Any], settings: dict[str, Any]) -> str:
     ]
     said = (
         f"MB of text a second, {megabytes:.1f} MB in eight JSONL.zst files to token files, the process bound to so many cores; "
-        f"starting Python and imports are counted for the whole command only. Tokens: of {most:,}, a separator a document counted, how many are missing."
+        f"starting Python and imports are counted for the whole command only. Tokens: how many are missing "
+        f"of {most:,}, a separator a document counted."
     )
     return _section("Preparing", said, table(["", "1 core", "2 cores", "tokens missing"], rows))
 
