@@ -66,7 +66,7 @@ class Measured:
         """The answer to what was asked."""
         answer = json.loads(self._line(time.monotonic() + timeout_seconds, task))
         if "error" in answer:
-            raise MeasurementError(answer["error"])
+            raise MeasurementError(answer["error"].replace(f"{ROOT}/", ""))
         return answer["result"]
 
     def _line(self, deadline: float, task: str) -> bytes:

@@ -29,7 +29,7 @@ class Settings:
     window_seconds: float = 1.0
     prefixes: tuple[int, ...] = (100, 1_000, 10_000)
     rank_steps: int = 100
-    text_bytes: int = 30_000_000
+    text_bytes: int = 20_000_000
     memory_batches: tuple[int, int] = (10_000, 100_000)
     scale_tokens: int = 15_000_000_000_000
     scale_shards: int = 200_000

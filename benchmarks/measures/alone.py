@@ -18,7 +18,7 @@ def ray_feed(bench: Bench) -> dict[str, Any]:
             tell(f"through Ray: {mix_name(spec_share)}, batch {batch}")
             measured = attempt(lambda spec_share=spec_share, batch=batch: _ray_feed(bench, _long(bench, spec_share, batch)))
             for num_workers in _WORKERS:
-                cell = f"{num_workers} workers, {mix_name(spec_share)}, {batch}"
+                cell = f"{num_workers} worker{'s' * (num_workers > 1)}, {mix_name(spec_share)}, {batch}"
                 found[cell] = measured if failed(measured) else measured[str(num_workers)]
     return found
 

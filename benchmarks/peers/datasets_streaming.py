@@ -16,11 +16,13 @@ _BUFFER_SEQUENCES = 1_000  # its default
 
 
 class _Loader:
-    def __init__(self, mixed: datasets.IterableDataset, batch: int) -> None:
-        self._mixed, self._batch = mixed, batch
+    def __init__(self, mixed: datasets.IterableDataset, batch: int, state: Any) -> None:
+        self._mixed, self._batch = mixed.with_format("arrow"), batch
+        if state is not None:
+            self._mixed.load_state_dict(state)
 
     def __iter__(self) -> Iterator[Any]:
-        for table in self._mixed.with_format("arrow").iter(self._batch, drop_last_batch=True):
+        for table in self._mixed.iter(self._batch, drop_last_batch=True):
             yield table["tokens"].combine_chunks().flatten().to_numpy().reshape(-1, ROW)
 
     def state(self, steps: int) -> Any:
@@ -42,9 +44,7 @@ class Streaming(MapStyle):
         )
         if mix.world_size > 1:
             mixed = datasets.distributed.split_dataset_by_node(mixed, rank=mix.rank, world_size=mix.world_size)
-        if state is not None:
-            mixed.load_state_dict(state)
-        return _Loader(mixed, mix.batch)
+        return _Loader(mixed, mix.batch, state)
 
 
 if __name__ == "__main__":
