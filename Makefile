@@ -34,7 +34,8 @@ format: $(READY)
 
 setup: $(READY)
 
-# ONLY=ours,grain: these peers; PARTS=resume,ranks: these measures; QUICK=1: small, and docs/benchmarks.md stays; TEXT=DIR: JSONL to tokenise.
+# ONLY=ours,grain: these peers; PARTS=resume,ranks: these measures; QUICK=1: small. All three leave docs/benchmarks.md as it is.
+# TEXT=DIR: JSONL to tokenise; TORCH_INDEX: where there are CPU builds of torch for the peers.
 bench-data: $(READY)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(PARTS),--parts $(PARTS)) $(if $(QUICK),--quick) $(if $(TEXT),--text $(TEXT)) \
 	  $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))

@@ -1,4 +1,7 @@
-"""`make bench-data`: install the peers, measure all, write `.bench/results.json` and the tables in `docs/benchmarks.md`."""
+"""`make bench-data`: install the peers, measure all, write `.bench/results.json` and the tables in `docs/benchmarks.md`.
+
+A run of some peers or parts, or a quick one, writes `.bench/partial/` instead.
+"""
 
 import argparse
 import json
@@ -29,13 +32,18 @@ def main() -> None:
     pythons, failures = _install({*peers, *tokenisers}, arguments.work / "venvs", arguments.torch_index)
     data = write_tokens(arguments.work / "data", settings.sizes, SEED)
     bench = Bench(work=arguments.work, data=data, settings=settings, pythons=pythons)
+    folder = arguments.work if _is_whole(arguments) else arguments.work / "partial"
     results: dict[str, Any] = {"machine": machine.facts(), "settings": settings.as_json(), "not installed": failures}
     here = [entry for entry in peers if entry.environment in pythons]
     results["peers"] = loading.describe(bench, here)
     ready = [entry for entry in here if "error" not in results["peers"][entry.key]]
     for part in [part for part in PARTS if part in arguments.parts]:
         results[part] = _measures(bench, ready, [entry for entry in tokenisers if entry.environment in pythons], arguments.text)[part]()
-        _write(results, arguments)
+        _keep(results, folder)
+    if _is_whole(arguments):
+        document = ROOT / "docs" / "benchmarks.md"
+        document.write_text(tables.between_markers(document.read_text(), tables.render(results)))
+    tell(f"results: {folder}/results.json and tables.md")
     shutil.rmtree(arguments.work / "tmp", ignore_errors=True)
 
 
@@ -57,7 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-data", description=__doc__)
     parser.add_argument("--only", type=_names, default=[], help="peers, by their keys in benchmarks/registry.py, comma-separated")
     parser.add_argument("--parts", type=_names, default=PARTS, help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--quick", action="store_true", help="small data and two repetitions, for development; writes no document")
+    parser.add_argument("--quick", action="store_true", help="small data and two repetitions, for development")
     parser.add_argument(
         "--text", type=Path, help="a folder of JSONL with a field text, to tokenise first; the rest is found on the machine"
     )
@@ -87,15 +95,17 @@ def _install(entries: set[Entry], root: Path, torch_index: str | None) -> tuple[
     return pythons, failures
 
 
-def _write(results: dict[str, Any], arguments: argparse.Namespace) -> None:
+def _is_whole(arguments: argparse.Namespace) -> bool:
+    """Whether it measures all there is, so that its tables may stand in the document."""
+    return not (arguments.quick or arguments.only or set(PARTS) - set(arguments.parts))
+
+
+def _keep(results: dict[str, Any], folder: Path) -> None:
     """After every part, so that a run that is stopped has left what it found."""
+    folder.mkdir(parents=True, exist_ok=True)
     results["machine"]["load after"] = " ".join(f"{load:.2f}" for load in os.getloadavg())
-    (arguments.work / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    rendered = tables.render(results)
-    (arguments.work / "tables.md").write_text(rendered)
-    if not arguments.quick:
-        document = ROOT / "docs" / "benchmarks.md"
-        document.write_text(tables.between_markers(document.read_text(), rendered))
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "tables.md").write_text(tables.render(results))
 
 
 if __name__ == "__main__":
