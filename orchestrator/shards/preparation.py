@@ -10,6 +10,7 @@ import xxhash
 from orchestrator.config.schema import ShardsConfig, SourceConfig
 from orchestrator.corpus.files import Unit, into_units, list_files
 from orchestrator.errors import DataError
+from orchestrator.shards.encoder import EngineName
 from orchestrator.shards.manifest import Manifest, UnitResult, write_manifest
 from orchestrator.shards.tokenize import UnitTask
 from orchestrator.shards.vocabulary import Vocabulary
@@ -24,8 +25,15 @@ class SourceWork:
     tasks: list[UnitTask]
 
 
-def plan_source(name: str, source: SourceConfig, shards: ShardsConfig, vocabulary: Vocabulary) -> SourceWork:
+def plan_source(
+    name: str, source: SourceConfig, shards: ShardsConfig, vocabulary: Vocabulary, engine: EngineName = "tokenizers"
+) -> SourceWork:
     """List the units of a source: those of its training files, then those of its held-out files.
+
+    Args:
+        name, source, shards: as configured.
+        vocabulary: the tokenizer.
+        engine: what encodes the source's documents; see `choose_engine`.
 
     Raises:
         DataError: files are missing or empty.
@@ -43,6 +51,7 @@ def plan_source(name: str, source: SourceConfig, shards: ShardsConfig, vocabular
             text_field=source.text_field,
             heldout_share=share,
             vocabulary=vocabulary,
+            engine=engine,
         )
         for index, (unit, share) in enumerate(units)
     ]

@@ -1,6 +1,5 @@
 """One unit of work: read its files, keep back the held-out documents, tokenise, write a shard of each split, and last the marker."""
 
-import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -9,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import xxhash
-from tokenizers import Tokenizer
+from numpy.typing import NDArray
 
 from orchestrator.corpus.documents import Document, Reject, is_heldout, read_documents
 from orchestrator.corpus.files import Unit
 from orchestrator.errors import DataError, InfrastructureError
+from orchestrator.shards.encoder import EngineName, open_encoder
 from orchestrator.shards.manifest import Shard, UnitResult, read_unit_result, write_json_whole
 from orchestrator.shards.vocabulary import Vocabulary
 
-_DOCUMENTS_AT_ONCE = 256
+_CHARACTERS_AT_ONCE = 1 << 20
+
+_Encoded = tuple[Document, NDArray[np.uint32]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +33,7 @@ class UnitTask:
         text_field: of JSONL and Parquet.
         heldout_share: share of the documents that go to the held-out split; 1: all of them.
         vocabulary: the tokenizer.
+        engine: what encodes. Engines agree as far as was sampled, so a result is sure to be had again only from the same one.
     """
 
     directory: Path
@@ -39,6 +42,7 @@ class UnitTask:
     text_field: str
     heldout_share: float
     vocabulary: Vocabulary
+    engine: EngineName
 
     @property
     def marker(self) -> Path:
@@ -53,8 +57,8 @@ class UnitTask:
     def request(self) -> str:
         """A hash of all but the place. A file that changed has another modification time."""
         files = [(path, size, _modified(path)) for path, size in self.unit.files]
-        content = repr((files, self.text_field, self.heldout_share, self.vocabulary.fingerprint, self.vocabulary.separator_id))
-        return xxhash.xxh3_128_hexdigest(content.encode())
+        tokens = (self.vocabulary.fingerprint, self.vocabulary.separator_id, self.engine)
+        return xxhash.xxh3_128_hexdigest(repr((files, self.text_field, self.heldout_share, *tokens)).encode())
 
 
 def _modified(path: str) -> int:
@@ -86,13 +90,16 @@ def run_unit(task: UnitTask) -> UnitResult:
 
 def _tokenise(task: UnitTask, request: str) -> UnitResult:
     rejects: list[tuple[str, str]] = []
-    tokenizer = task.vocabulary.open()
+    encoder = open_encoder(task.vocabulary, task.engine)
     with ExitStack() as stack:
         writers = {split: stack.enter_context(_ShardWriter(task, split)) for split in ("train", "heldout")}
         for documents in _batched(_accepted(task, rejects)):
-            for document, ids in zip(documents, _encode(tokenizer, documents), strict=True):
-                split = "heldout" if is_heldout(document.id, task.heldout_share) else "train"
-                writers[split].add(document, [*ids, task.vocabulary.separator_id])
+            encoded = zip(documents, encoder.encode_batch([document.text for document in documents]), strict=True)
+            batches: dict[str, list[_Encoded]] = {split: [] for split in writers}
+            for document, ids in encoded:
+                batches["heldout" if is_heldout(document.id, task.heldout_share) else "train"].append((document, ids))
+            for split, batch in batches.items():
+                writers[split].add(batch)
         shards = {split: writer.finish() for split, writer in writers.items()}
     return UnitResult(request=request, rejects=rejects, train=shards["train"], heldout=shards["heldout"])
 
@@ -107,14 +114,17 @@ def _accepted(task: UnitTask, rejects: list[tuple[str, str]]) -> Iterator[Docume
 
 
 def _batched(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    iterator = iter(documents)
-    while batch := list(itertools.islice(iterator, _DOCUMENTS_AT_ONCE)):
+    """Documents in their order, about a million characters at a time."""
+    batch: list[Document] = []
+    num_characters = 0
+    for document in documents:
+        batch.append(document)
+        num_characters += len(document.text)
+        if num_characters >= _CHARACTERS_AT_ONCE:
+            yield batch
+            batch, num_characters = [], 0
+    if batch:
         yield batch
-
-
-def _encode(tokenizer: Tokenizer, documents: Sequence[Document]) -> Iterator[list[int]]:
-    encodings = tokenizer.encode_batch_fast([document.text for document in documents], add_special_tokens=False)
-    return (encoding.ids for encoding in encodings)
 
 
 class _ShardWriter:
@@ -124,9 +134,11 @@ class _ShardWriter:
         self._directory = task.directory
         self._stem = f"{split}_{task.index:05d}"
         self._dtype = task.vocabulary.dtype.newbyteorder("<")
+        self._separator = np.array([task.vocabulary.separator_id], dtype=np.uint32)
         self._hash = xxhash.xxh3_128()
-        self._documents: dict[str, list[str] | list[int]] = {"id": [], "origin": [], "start": [], "tokens": []}
-        self._num_tokens = 0
+        self._ids: list[str] = []
+        self._origins: list[str] = []
+        self._lengths: list[int] = []
 
     def __enter__(self) -> "_ShardWriter":
         self._partial = self._directory / f"{self._stem}.bin.partial-{os.getpid()}"
@@ -137,28 +149,34 @@ class _ShardWriter:
         self._file.close()
         self._partial.unlink(missing_ok=True)
 
-    def add(self, document: Document, ids: list[int]) -> None:
-        data = np.asarray(ids, dtype=self._dtype).tobytes()
+    def add(self, batch: Sequence[_Encoded]) -> None:
+        if not batch:
+            return
+        parts = [part for _, ids in batch for part in (ids, self._separator)]
+        data = np.concatenate(parts, dtype=self._dtype, casting="same_kind").data
         self._file.write(data)
         self._hash.update(data)
-        row = {"id": document.id, "origin": document.origin, "start": self._num_tokens, "tokens": len(ids)}
-        for column, value in row.items():
-            self._documents[column].append(value)  # type: ignore[arg-type]
-        self._num_tokens += len(ids)
+        self._ids += [document.id for document, _ in batch]
+        self._origins += [document.origin for document, _ in batch]
+        self._lengths += [len(ids) + 1 for _, ids in batch]
 
     def finish(self) -> Shard | None:
         """Make the shard durable. A split without documents has none."""
         import pyarrow
         from pyarrow import parquet
 
-        if not self._num_tokens:
+        if not self._ids:
             return None
+        lengths = np.array(self._lengths, dtype=np.int64)
+        num_tokens = int(lengths.sum())
+        starts = lengths.cumsum() - lengths
         listed = self._directory / f"{self._stem}.documents.parquet"
         partial = listed.with_name(f"{listed.name}.partial-{os.getpid()}")
-        parquet.write_table(pyarrow.table(self._documents), partial)
+        table = pyarrow.table({"id": self._ids, "origin": self._origins, "start": starts, "tokens": lengths})
+        parquet.write_table(table, partial)
         partial.rename(listed)
         self._file.flush()
         os.fsync(self._file.fileno())
         name = f"{self._stem}.bin"
         self._partial.rename(self._directory / name)
-        return Shard(file=name, tokens=self._num_tokens, documents=len(self._documents["id"]), xxhash=self._hash.hexdigest())
+        return Shard(file=name, tokens=num_tokens, documents=len(self._ids), xxhash=self._hash.hexdigest())
