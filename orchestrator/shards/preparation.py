@@ -13,6 +13,7 @@ from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.files import into_units, list_files
 from orchestrator.corpus.storage import SourceFile
 from orchestrator.errors import DataError
+from orchestrator.shards.encoder import EngineName
 from orchestrator.shards.manifest import Manifest, UnitResult, write_manifest, write_rejects
 from orchestrator.shards.tokenize import UnitTask
 from orchestrator.shards.vocabulary import Vocabulary
@@ -28,8 +29,22 @@ class SourceWork:
     tasks: list[UnitTask]
 
 
-def plan_source(name: str, source: SourceConfig, shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig) -> SourceWork:
+def plan_source(
+    name: str,
+    source: SourceConfig,
+    shards: ShardsConfig,
+    vocabulary: Vocabulary,
+    *,
+    corpus: CorpusConfig,
+    engine: EngineName = "tokenizers",
+) -> SourceWork:
     """List the units of a source: those of its training files, then those of its held-out files.
+
+    Args:
+        name, source, shards: as configured.
+        vocabulary: the tokenizer.
+        corpus: as configured.
+        engine: what encodes the source's documents; see `choose_engine`.
 
     Raises:
         OrchestratorError: files are missing or empty, or cannot be reached.
@@ -49,6 +64,7 @@ def plan_source(name: str, source: SourceConfig, shards: ShardsConfig, vocabular
             heldout_share=share,
             max_document_tokens=corpus.max_document_tokens,
             vocabulary=vocabulary,
+            engine=engine,
         )
         for index, (unit, share) in enumerate(units)
     ]

@@ -1,24 +1,25 @@
 """One unit of work: read its files, keep back the held-out documents, tokenise, write a shard of each split, and last the marker."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 import xxhash
-from tokenizers import Tokenizer
+from numpy.typing import NDArray
 
+from orchestrator.corpus.batches import accepted, document_batches
 from orchestrator.corpus.documents import Document, Reject, is_heldout
 from orchestrator.corpus.files import Unit, refuse_changed
 from orchestrator.corpus.reading import MarkdownUnit, read_documents
 from orchestrator.errors import InfrastructureError
+from orchestrator.shards.encoder import EngineName, open_encoder
 from orchestrator.shards.manifest import Shard, UnitResult, read_unit_result, write_json_whole
 from orchestrator.shards.vocabulary import Vocabulary
 
-_ITEMS_AT_ONCE = 256
-_CHARACTERS_AT_ONCE = 4 << 20
+_Encoded = tuple[Document, NDArray[np.uint32]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +35,7 @@ class UnitTask:
         heldout_share: share of the documents that go to the held-out split; 1: all of them.
         max_document_tokens: a document with more, the separator not counted, is rejected; none: any length.
         vocabulary: the tokenizer.
+        engine: what encodes. Engines agree as far as was sampled, so a result is sure to be had again only from the same one.
     """
 
     directory: Path
@@ -44,6 +46,7 @@ class UnitTask:
     heldout_share: float
     max_document_tokens: int | None
     vocabulary: Vocabulary
+    engine: EngineName
 
     @property
     def marker(self) -> Path:
@@ -59,8 +62,8 @@ class UnitTask:
         """A hash of all but the place. A file that changed has another version."""
         files = [astuple(file) for file in self.unit.files]
         asked = (self.text_field, self.markdown, self.heldout_share, self.max_document_tokens)
-        content = repr((files, asked, self.vocabulary.fingerprint, self.vocabulary.separator_id))
-        return xxhash.xxh3_128_hexdigest(content.encode())
+        tokens = (self.vocabulary.fingerprint, self.vocabulary.separator_id, self.engine)
+        return xxhash.xxh3_128_hexdigest(repr((files, asked, tokens)).encode())
 
 
 def run_unit(task: UnitTask) -> UnitResult:
@@ -86,54 +89,34 @@ def _write_shards(task: UnitTask) -> UnitResult:
     rejects: list[Reject] = []
     with ExitStack() as stack:
         writers = {split: stack.enter_context(_ShardWriter(task, split)) for split in ("train", "heldout")}
-        for item, ids in _tokenised(task):
-            if isinstance(item, Reject):
-                rejects.append(item)
-            else:
-                split = "heldout" if is_heldout(item.id, task.heldout_share) else "train"
-                writers[split].add(item, [*ids, task.vocabulary.separator_id])
+        for encoded, rejected in _tokenised(task):
+            rejects += rejected
+            for split, writer in writers.items():
+                writer.add([pair for pair in encoded if is_heldout(pair[0].id, task.heldout_share) == (split == "heldout")])
         shards = {split: writer.finish() for split, writer in writers.items()}
     return UnitResult(request=task.request, rejects=rejects, train=shards["train"], heldout=shards["heldout"])
 
 
-def _tokenised(task: UnitTask) -> Iterator[tuple[Document | Reject, list[int]]]:
-    """What the files hold, in order: documents with their token ids, and rejects, of which there are now more."""
-    tokenizer = task.vocabulary.open()
-    for items in _batched(_read(task)):
-        encoded = _encode(tokenizer, [item for item in items if isinstance(item, Document)])
-        for item in items:
-            ids = next(encoded) if isinstance(item, Document) else []
-            yield _within(task.max_document_tokens, item, len(ids)), ids
+def _tokenised(task: UnitTask) -> Iterator[tuple[list[_Encoded], list[Reject]]]:
+    """What the files hold, a batch at a time: documents with their token ids, and rejects, of which there are now more."""
+    encoder = open_encoder(task.vocabulary, task.engine)
+    for items in document_batches(_read(task)):
+        documents = accepted(items)
+        encoded = iter(zip(documents, encoder.encode_batch([document.text for document in documents]), strict=True))
+        judged = [item if isinstance(item, Reject) else _within(task.max_document_tokens, *next(encoded)) for item in items]
+        yield [item for item in judged if not isinstance(item, Reject)], [item for item in judged if isinstance(item, Reject)]
 
 
-def _within(limit: int | None, item: Document | Reject, num_tokens: int) -> Document | Reject:
-    if limit is None or num_tokens <= limit:
-        return item
-    return Reject(item.file, item.place, f"{num_tokens:,} tokens, over corpus.max_document_tokens={limit}")
+def _within(limit: int | None, document: Document, ids: NDArray[np.uint32]) -> _Encoded | Reject:
+    if limit is None or len(ids) <= limit:
+        return document, ids
+    return Reject(document.file, document.place, f"{len(ids):,} tokens, over corpus.max_document_tokens={limit}")
 
 
 def _read(task: UnitTask) -> Iterator[Document | Reject]:
     for file in task.unit.files:
         refuse_changed(file)
         yield from read_documents(file.path, text_field=task.text_field, markdown=task.markdown)
-
-
-def _batched(items: Iterable[Document | Reject]) -> Iterator[list[Document | Reject]]:
-    """Lists of so many items, or of so much text, as are tokenised at once."""
-    batch, num_characters = list[Document | Reject](), 0
-    for item in items:
-        batch.append(item)
-        num_characters += len(item.text) if isinstance(item, Document) else 0
-        if len(batch) == _ITEMS_AT_ONCE or num_characters >= _CHARACTERS_AT_ONCE:
-            yield batch
-            batch, num_characters = [], 0
-    if batch:
-        yield batch
-
-
-def _encode(tokenizer: Tokenizer, documents: Sequence[Document]) -> Iterator[list[int]]:
-    encodings = tokenizer.encode_batch_fast([document.text for document in documents], add_special_tokens=False)
-    return (encoding.ids for encoding in encodings)
 
 
 class _ShardWriter:
@@ -143,9 +126,11 @@ class _ShardWriter:
         self._directory = task.directory
         self._stem = f"{split}_{task.index:05d}"
         self._dtype = task.vocabulary.dtype.newbyteorder("<")
+        self._separator = np.array([task.vocabulary.separator_id], dtype=np.uint32)
         self._hash = xxhash.xxh3_128()
-        self._documents: dict[str, list[str] | list[int]] = {"id": [], "origin": [], "start": [], "tokens": []}
-        self._num_tokens = 0
+        self._ids: list[str] = []
+        self._origins: list[str] = []
+        self._lengths: list[int] = []
 
     def __enter__(self) -> "_ShardWriter":
         self._partial = self._directory / f"{self._stem}.bin.partial-{os.getpid()}"
@@ -156,28 +141,34 @@ class _ShardWriter:
         self._file.close()
         self._partial.unlink(missing_ok=True)
 
-    def add(self, document: Document, ids: list[int]) -> None:
-        data = np.asarray(ids, dtype=self._dtype).tobytes()
+    def add(self, batch: Sequence[_Encoded]) -> None:
+        if not batch:
+            return
+        parts = [part for _, ids in batch for part in (ids, self._separator)]
+        data = np.concatenate(parts, dtype=self._dtype, casting="same_kind").data
         self._file.write(data)
         self._hash.update(data)
-        row = {"id": document.id, "origin": document.origin, "start": self._num_tokens, "tokens": len(ids)}
-        for column, value in row.items():
-            self._documents[column].append(value)  # type: ignore[arg-type]
-        self._num_tokens += len(ids)
+        self._ids += [document.id for document, _ in batch]
+        self._origins += [document.origin for document, _ in batch]
+        self._lengths += [len(ids) + 1 for _, ids in batch]
 
     def finish(self) -> Shard | None:
         """Make the shard durable. A split without documents has none."""
         import pyarrow
         from pyarrow import parquet
 
-        if not self._num_tokens:
+        if not self._ids:
             return None
+        lengths = np.array(self._lengths, dtype=np.int64)
+        num_tokens = int(lengths.sum())
+        starts = lengths.cumsum() - lengths
         listed = self._directory / f"{self._stem}.documents.parquet"
         partial = listed.with_name(f"{listed.name}.partial-{os.getpid()}")
-        parquet.write_table(pyarrow.table(self._documents), partial)
+        table = pyarrow.table({"id": self._ids, "origin": self._origins, "start": starts, "tokens": lengths})
+        parquet.write_table(table, partial)
         partial.rename(listed)
         self._file.flush()
         os.fsync(self._file.fileno())
         name = f"{self._stem}.bin"
         self._partial.rename(self._directory / name)
-        return Shard(file=name, tokens=self._num_tokens, documents=len(self._documents["id"]), xxhash=self._hash.hexdigest())
+        return Shard(file=name, tokens=num_tokens, documents=len(self._ids), xxhash=self._hash.hexdigest())

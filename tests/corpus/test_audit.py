@@ -31,7 +31,8 @@ OTHER = "Nothing of interest here, only some words in a row."
 
 
 def document(text: str, origin: str = "file:1") -> Document:
-    return Document(document_id(text), origin, text)
+    file, _, line = origin.partition(":")
+    return Document(document_id(text), file, int(line), text)
 
 
 def watch(spec: Sequence[str] = (SPEC,), items: Sequence[str] = (QUESTION,)) -> Watch:
@@ -44,7 +45,7 @@ def plain(result: AuditResult) -> tuple[object, object]:
 
 def test_documents_their_bytes_and_all_that_was_found_are_counted() -> None:
     copy, asked = document(f"{SPEC}!", "a:1"), document(f"Naïve?\n{QUESTION}", "a:3")
-    result = audit([[copy, Reject("a:2", "the text is empty")], [asked, document(OTHER)]], watch())
+    result = audit([[copy, Reject("a", 2, "the text is empty")], [asked, document(OTHER)]], watch())
     assert (result.num_documents, result.text_bytes) == (3, sum(len(d.text.encode()) for d in (copy, asked, document(OTHER))))
     assert [format_id(row) for row in result.ids] == [copy.id, asked.id, document_id(OTHER)]
     overlap, near = result.overlaps["capitals"], result.near_copies["constitution"]
@@ -63,7 +64,7 @@ def test_every_document_is_counted_and_the_first_few_are_shown() -> None:
 
 items = st.one_of(
     st.one_of(repetitive, st.sampled_from([SPEC, QUESTION, OTHER, f"{OTHER}\n{QUESTION}"])).map(document),
-    st.just(Reject("a:1", "not JSON")),
+    st.just(Reject("a", 1, "not JSON")),
 )
 
 
@@ -135,5 +136,5 @@ def test_batches_hold_every_item_once_and_are_full_but_for_the_last(sizes: list[
 
 def test_what_a_file_holds_is_batched_by_text_and_rejects_stay_in_their_place() -> None:
     long = "x" * (BATCH_CHARACTERS // 2)
-    held: list[Document | Reject] = [document(long), Reject("a:2", "not JSON"), document(long), document("y")]
+    held: list[Document | Reject] = [document(long), Reject("a", 2, "not JSON"), document(long), document("y")]
     assert list(document_batches(held)) == [held[:3], held[3:]]

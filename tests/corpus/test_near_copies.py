@@ -25,7 +25,7 @@ PROSE = "the model should tell the user what it did and what it did not do and w
 
 
 def documents(texts: Sequence[str]) -> list[Document]:
-    return [Document(document_id(text), f"file:{number}", text) for number, text in enumerate(texts)]
+    return [Document(document_id(text), "file", number, text) for number, text in enumerate(texts)]
 
 
 def index_of(**sources: Sequence[str]) -> NearCopyIndex:
@@ -146,5 +146,5 @@ def test_an_index_without_documents_and_one_sent_to_another_process_serve() -> N
 
 
 def test_what_is_no_document_is_not_compared_with() -> None:
-    index = index_spec_documents({"spec": [Reject("file:1", "the text is empty"), *documents([PROSE])]})
+    index = index_spec_documents({"spec": [Reject("file", 1, "the text is empty"), *documents([PROSE])]})
     assert found([PROSE], index) == [(0, "spec", document_id(PROSE))]

@@ -16,7 +16,7 @@ from orchestrator.errors import ConfigError, DataError, InfrastructureError
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.preparation import plan_source
 from orchestrator.shards.tokenize import run_unit
-from orchestrator.shards.vocabulary import Vocabulary, load_vocabulary
+from orchestrator.shards.vocabulary import SpecialTokens, Vocabulary, load_vocabulary
 from tests.corpus.writing import write_texts
 from tests.support.prepared import AS_SHIPPED, prepare_source
 from tests.support.tiny import END, write_model
@@ -210,7 +210,7 @@ class ChangingVocabulary(Vocabulary):
     changed: Path
     content: str
 
-    def open(self) -> Tokenizer:
+    def open(self, special_tokens: SpecialTokens = "as text") -> Tokenizer:
         return ChangingTokenizer(Tokenizer.from_file(str(self.file)), self.changed, self.content)  # type: ignore[return-value]
 
 
