@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from orchestrator.corpus.batches import accepted, document_batches
@@ -113,6 +112,8 @@ def find_near_copies(words: Words, index: NearCopyIndex) -> list[NearCopy]:
     Returns:
         One for each document and spec source with a document that it is near, by document, then by source.
     """
+    if not len(index.ids):
+        return []
     hashes, starts = distinct_shingles(words)
     candidates = np.flatnonzero(_may_be_near(hashes, starts, index.shingles)).tolist()
     return [
@@ -196,11 +197,3 @@ def _most_similar(document: int, signature: Signatures, index: NearCopyIndex) ->
         if len(of_source):
             best = of_source[np.argmax(similarities[of_source])]
             yield NearCopy(document, name, format_id(index.ids[rows[best]]), float(similarities[best]))
-
-
-def hash_near_copy_index(index: NearCopyIndex) -> str:
-    """A hash of what an index compares with, 32 hexadecimal digits."""
-    digest = xxhash.xxh3_128(repr((SHINGLE_WORDS, THRESHOLD, NUM_PERM, BANDS, BAND_ROWS, index.source_names)).encode())
-    for array in (index.source_of, index.ids, index.signatures):
-        digest.update(array.tobytes())
-    return digest.hexdigest()

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import xxhash
 
 from orchestrator.corpus.batches import in_batches
 from orchestrator.corpus.bitmap import Bitmap, make_bitmap
@@ -108,6 +107,8 @@ def find_overlaps(words: Words, index: OverlapIndex) -> list[Overlap]:
     Returns:
         One for each document and set that it overlaps, by document, then by set.
     """
+    if not len(index.hashes):
+        return []
     hashes, first, lengths = _passages(words, index.bitmap)
     left, right = (np.searchsorted(index.hashes, hashes, side=side) for side in ("left", "right"))
     owners, positions = places(right - left)
@@ -137,11 +138,3 @@ def _first_of_each(words: Words, first: Ints, lengths: Ints, index: OverlapIndex
     for hit in order[np.flatnonzero(np.diff(pairs, prepend=-1))].tolist():
         text = words.text(int(first[hit]), int(lengths[hit]), EXAMPLE_CHARACTERS)
         yield Overlap(int(documents[hit]), index.sets[set_of[hit]].name, text)
-
-
-def hash_overlap_index(index: OverlapIndex) -> str:
-    """A hash of what an index looks for, 32 hexadecimal digits."""
-    digest = xxhash.xxh3_128(repr((NGRAM_WORDS, FEWEST_LINE_WORDS, index.sets)).encode())
-    digest.update(index.hashes.tobytes())
-    digest.update(index.set_of.tobytes())
-    return digest.hexdigest()

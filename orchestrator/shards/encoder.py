@@ -4,17 +4,16 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.shards.added_tokens import AddedTokens
 from orchestrator.shards.byte_bpe import convert_byte_bpe
+from orchestrator.shards.engines import EngineName
 from orchestrator.shards.split_pattern import NotConvertibleError
 from orchestrator.shards.vocabulary import SpecialTokens, Vocabulary
-
-EngineName = Literal["tiktoken", "tokenizers"]
 
 
 class Encoder(Protocol):

@@ -1,12 +1,12 @@
 """Which engine may encode a source: tiktoken where it gives the tokenizer's own ids on a sample and on texts made to part the two."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.shards.encoder import Encoder, EngineName, open_encoder
+from orchestrator.shards.encoder import Encoder, open_encoder
+from orchestrator.shards.engines import EngineChoice
 from orchestrator.shards.split_pattern import NotConvertibleError
 from orchestrator.shards.vocabulary import Vocabulary
 
@@ -26,22 +26,6 @@ _TEXTS = (
     "#include <a.h>\n\tif (x != y) {\r\n\t\treturn a[i++];\n    }\n\n\n  \t // \n--==>>::??!!...\"\"''``~~^^||&&\n",
     "<s></s><pad><unk>[CLS][SEP][MASK]<|endoftext|><|im_start|>user\n<|im_end|> <|begin_of_text|><|eot_id|>",
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EngineChoice:
-    """The engine for a source, and what it rests on.
-
-    Attributes:
-        name: `tiktoken` or `tokenizers`.
-        sampled_documents, sampled_bytes: what both engines encoded of the source; bytes of UTF-8.
-        reason: why it was chosen.
-    """
-
-    name: EngineName
-    sampled_documents: int
-    sampled_bytes: int
-    reason: str
 
 
 def choose_engine(vocabulary: Vocabulary, sample_texts: Sequence[str]) -> EngineChoice:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,100 +11,151 @@ import xxhash
 from numpy.typing import NDArray
 
 from orchestrator.corpus.batches import accepted, document_batches
-from orchestrator.corpus.documents import Document, Reject, is_heldout
-from orchestrator.corpus.files import Unit, refuse_changed
-from orchestrator.corpus.reading import MarkdownUnit, read_documents
-from orchestrator.errors import InfrastructureError
-from orchestrator.shards.encoder import EngineName, open_encoder
-from orchestrator.shards.manifest import Shard, UnitResult, read_unit_result, write_json_whole
+from orchestrator.corpus.documents import Document, Reject
+from orchestrator.corpus.duplicate_search import Repeated
+from orchestrator.corpus.hashes import Ints
+from orchestrator.corpus.units import SPLITS, Split, Unit, writing_to
+from orchestrator.runs.records import read_record, write_record
+from orchestrator.shards.encoder import open_encoder
+from orchestrator.shards.engines import EngineName
+from orchestrator.shards.manifest import Shard, forget_manifest
 from orchestrator.shards.vocabulary import Vocabulary
 
 _Encoded = tuple[Document, NDArray[np.uint32]]
+_NO_NUMBERS: Ints = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class UnitTask:
-    """All that decides what a unit becomes, and where it goes.
+class UnitResult:
+    """What became of one unit of work: a shard of each split that had documents, and what was rejected.
 
     Attributes:
-        directory: the source's directory.
-        index: the unit's number within its source.
-        unit: the files.
-        text_field: of JSONL and Parquet.
-        markdown: what is a document of a .md file.
-        heldout_share: share of the documents that go to the held-out split; 1: all of them.
+        request: a hash of all that decides the result; another request is other work.
+        num_read: documents and rejects in the files: as many as are in the shards, were dropped, and were rejected.
+        train, heldout: the shards.
+        num_dropped: documents that were dropped as repeats of others.
+        rejects: in the order of the files.
+    """
+
+    request: str
+    num_read: int
+    train: Shard | None
+    heldout: Shard | None
+    num_dropped: int
+    rejects: list[Reject]
+
+    @property
+    def shards(self) -> list[Shard]:
+        return [shard for shard in (self.train, self.heldout) if shard]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokeniseTask:
+    """All that decides what a unit becomes.
+
+    Attributes:
+        unit: the files, and which of their documents are held out.
         max_document_tokens: a document with more, the separator not counted, is rejected; none: any length.
         vocabulary: the tokenizer.
         engine: what encodes. Engines agree as far as was sampled, so a result is sure to be had again only from the same one.
+        dropped: the documents to leave out.
     """
 
-    directory: Path
-    index: int
     unit: Unit
-    text_field: str
-    markdown: MarkdownUnit
-    heldout_share: float
     max_document_tokens: int | None
     vocabulary: Vocabulary
     engine: EngineName
+    dropped: Repeated = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"tokenising of {self.unit.files[0].path}"
+
+    @property
+    def size(self) -> int:
+        return self.unit.size_bytes
 
     @property
     def marker(self) -> Path:
         """The file that says that the unit is complete."""
-        return self.directory / f"unit_{self.index:05d}.json"
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(file.size_bytes for file in self.unit.files)
+        return self.unit.result("unit", ".json")
 
     @property
     def request(self) -> str:
-        """A hash of all but the place. A file that changed has another version."""
-        files = [astuple(file) for file in self.unit.files]
-        asked = (self.text_field, self.markdown, self.heldout_share, self.max_document_tokens)
-        tokens = (self.vocabulary.fingerprint, self.vocabulary.separator_id, self.engine)
-        return xxhash.xxh3_128_hexdigest(repr((files, asked, tokens)).encode())
+        """A hash of all but the place."""
+        tokens = (self.vocabulary.fingerprint, self.vocabulary.separator_id, self.engine, self.max_document_tokens)
+        dropped = [(split, xxhash.xxh3_128_hexdigest(self.dropped[split].tobytes())) for split in SPLITS if split in self.dropped]
+        return xxhash.xxh3_128_hexdigest(repr((self.unit.request, tokens, dropped)).encode())
+
+    def completed(self) -> UnitResult | None:
+        """The result, if the unit was completed for the same request."""
+        try:
+            result = read_record(self.marker, UnitResult)
+            sizes = [(self.unit.directory / shard.file).stat().st_size for shard in result.shards]
+        except (OSError, ValueError):
+            return None
+        complete = sizes == [shard.tokens * self.vocabulary.dtype.itemsize for shard in result.shards]
+        return result if complete and result.request == self.request else None
 
 
-def run_unit(task: UnitTask) -> UnitResult:
-    """Do a unit, unless its marker says that it was done.
+def tokenise_unit(task: TokeniseTask) -> UnitResult:
+    """Tokenise a unit, and leave its shards and its marker. The manifest, which may speak of other shards there, is taken back first.
 
     Raises:
         OrchestratorError: a file cannot be read or is not the one that was listed, or the shards cannot be written.
     """
-    if done := read_unit_result(task.marker, task.request):
-        return done
-    try:
-        task.directory.mkdir(parents=True, exist_ok=True)
+    with writing_to(task.unit.directory):
+        forget_manifest(task.unit.directory)
         result = _write_shards(task)
-        write_json_whole(task.marker, asdict(result))
-    except OSError as error:
-        raise InfrastructureError(
-            f"cannot write shards to {task.directory}: {error}. Free space there or set shards.dir; complete shards are kept."
-        ) from error
+        write_record(task.marker, result)
     return result
 
 
-def _write_shards(task: UnitTask) -> UnitResult:
+def _write_shards(task: TokeniseTask) -> UnitResult:
     rejects: list[Reject] = []
+    num_read = num_dropped = 0
     with ExitStack() as stack:
-        writers = {split: stack.enter_context(_ShardWriter(task, split)) for split in ("train", "heldout")}
-        for encoded, rejected in _tokenised(task):
-            rejects += rejected
-            for split, writer in writers.items():
-                writer.add([pair for pair in encoded if is_heldout(pair[0].id, task.heldout_share) == (split == "heldout")])
-        shards = {split: writer.finish() for split, writer in writers.items()}
-    return UnitResult(request=task.request, rejects=rejects, train=shards["train"], heldout=shards["heldout"])
+        writers = {split: stack.enter_context(_ShardWriter(task, split)) for split in SPLITS}
+        for batch in _tokenised(task):
+            num_read += batch.num_read
+            num_dropped += batch.num_read - len(batch.rejects) - sum(map(len, batch.encoded.values()))
+            rejects += batch.rejects
+            for split in SPLITS:
+                writers[split].add(batch.encoded[split])
+        shards = {split: writers[split].finish() for split in SPLITS}
+    assert num_dropped == sum(map(len, task.dropped.values())), "documents were dropped that were not to be, or the other way round"
+    return UnitResult(
+        request=task.request,
+        num_read=num_read,
+        train=shards["train"],
+        heldout=shards["heldout"],
+        num_dropped=num_dropped,
+        rejects=rejects,
+    )
 
 
-def _tokenised(task: UnitTask) -> Iterator[tuple[list[_Encoded], list[Reject]]]:
-    """What the files hold, a batch at a time: documents with their token ids, and rejects, of which there are now more."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A batch of what files hold: how much that was, documents with their token ids, and rejects, of which there are now more."""
+
+    num_read: int
+    encoded: dict[Split, list[_Encoded]]
+    rejects: list[Reject]
+
+
+def _tokenised(task: TokeniseTask) -> Iterator[_Batch]:
     encoder = open_encoder(task.vocabulary, task.engine)
-    for items in document_batches(_read(task)):
-        documents = accepted(items)
+    repeats = {split: _Repeats(task.dropped.get(split, _NO_NUMBERS)) for split in SPLITS}
+    for items in document_batches(task.unit.read()):
+        kept = [item for item in items if isinstance(item, Reject) or not repeats[task.unit.split_of(item)].next_is_one()]
+        documents = accepted(kept)
         encoded = iter(zip(documents, encoder.encode_batch([document.text for document in documents]), strict=True))
-        judged = [item if isinstance(item, Reject) else _within(task.max_document_tokens, *next(encoded)) for item in items]
-        yield [item for item in judged if not isinstance(item, Reject)], [item for item in judged if isinstance(item, Reject)]
+        judged = [item if isinstance(item, Reject) else _within(task.max_document_tokens, *next(encoded)) for item in kept]
+        parted: dict[Split, list[_Encoded]] = {split: [] for split in SPLITS}
+        for item in judged:
+            if not isinstance(item, Reject):
+                parted[task.unit.split_of(item[0])].append(item)
+        yield _Batch(len(items), parted, [item for item in judged if isinstance(item, Reject)])
 
 
 def _within(limit: int | None, document: Document, ids: NDArray[np.uint32]) -> _Encoded | Reject:
@@ -113,18 +164,27 @@ def _within(limit: int | None, document: Document, ids: NDArray[np.uint32]) -> _
     return Reject(document.file, document.place, f"{len(ids):,} tokens, over corpus.max_document_tokens={limit}")
 
 
-def _read(task: UnitTask) -> Iterator[Document | Reject]:
-    for file in task.unit.files:
-        refuse_changed(file)
-        yield from read_documents(file.path, text_field=task.text_field, markdown=task.markdown)
+class _Repeats:
+    """Which documents of a split are repeats, asked for each in its turn."""
+
+    def __init__(self, numbers: Ints) -> None:
+        self._numbers = iter(numbers.tolist())
+        self._next, self._seen = next(self._numbers, None), 0
+
+    def next_is_one(self) -> bool:
+        is_one = self._next == self._seen
+        self._seen += 1
+        if is_one:
+            self._next = next(self._numbers, None)
+        return is_one
 
 
 class _ShardWriter:
     """Appends documents to one shard's token file and remembers where each starts."""
 
-    def __init__(self, task: UnitTask, split: str) -> None:
-        self._directory = task.directory
-        self._stem = f"{split}_{task.index:05d}"
+    def __init__(self, task: TokeniseTask, split: Split) -> None:
+        self._directory = task.unit.directory
+        self._stem = task.unit.result(split, "").name
         self._dtype = task.vocabulary.dtype.newbyteorder("<")
         self._separator = np.array([task.vocabulary.separator_id], dtype=np.uint32)
         self._hash = xxhash.xxh3_128()

@@ -1,28 +1,19 @@
-"""The audit of a stream of documents: what it counts, that batches do not matter, and that it survives JSON and another process."""
+"""What is found in documents: what is counted and shown, and that neither batches nor processes matter."""
 
-import json
 import pickle
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.corpus.audit import (
-    MOST_EXAMPLES,
-    AuditResult,
-    Watch,
-    audit,
-    audit_as_json,
-    audit_batch,
-    audit_from_json,
-    build_watch,
-    merge,
-)
+from orchestrator.corpus.audit import MOST_EXAMPLES, Found, Watch, audit, merge
 from orchestrator.corpus.batches import BATCH_CHARACTERS, document_batches, in_batches
 from orchestrator.corpus.documents import Document, Reject, document_id
-from orchestrator.corpus.duplicates import format_id
+from orchestrator.corpus.near_copies import index_spec_documents
+from orchestrator.corpus.overlap import index_evaluation_sets
+from orchestrator.corpus.storage import SourceFile
+from orchestrator.corpus.watch import watch_fingerprint
 from tests.corpus.naive import repetitive
 
 SPEC = "the model should tell the user what it did and what it did not do and why it chose to do so"
@@ -30,100 +21,81 @@ QUESTION = "What is the capital of France?"
 OTHER = "Nothing of interest here, only some words in a row."
 
 
-def document(text: str, origin: str = "file:1") -> Document:
-    file, _, line = origin.partition(":")
-    return Document(document_id(text), file, int(line), text)
+def document(text: str, line: int = 1) -> Document:
+    return Document(document_id(text), "file", line, text)
 
 
 def watch(spec: Sequence[str] = (SPEC,), items: Sequence[str] = (QUESTION,)) -> Watch:
-    return build_watch({"constitution": [document(text) for text in spec]}, {"capitals": items})
+    documents = {"constitution": [document(text) for text in spec]} if spec else {}
+    return Watch(index_evaluation_sets({"capitals": items} if items else {}), index_spec_documents(documents))
 
 
-def plain(result: AuditResult) -> tuple[object, object]:
-    return audit_as_json(result), result.ids.tolist()
-
-
-def test_documents_their_bytes_and_all_that_was_found_are_counted() -> None:
-    copy, asked = document(f"{SPEC}!", "a:1"), document(f"Naïve?\n{QUESTION}", "a:3")
-    result = audit([[copy, Reject("a", 2, "the text is empty")], [asked, document(OTHER)]], watch())
-    assert (result.num_documents, result.text_bytes) == (3, sum(len(d.text.encode()) for d in (copy, asked, document(OTHER))))
-    assert [format_id(row) for row in result.ids] == [copy.id, asked.id, document_id(OTHER)]
-    overlap, near = result.overlaps["capitals"], result.near_copies["constitution"]
-    assert (overlap.num_documents, overlap.text_bytes) == (1, len(asked.text.encode()))
-    assert [(e.id, e.origin, e.match, e.similarity) for e in overlap.examples] == [(asked.id, "a:3", QUESTION[:-1], 1.0)]
-    assert (near.num_documents, near.text_bytes) == (1, len(copy.text.encode()))
-    assert [(e.id, e.origin, e.match, e.similarity) for e in near.examples] == [(copy.id, "a:1", document_id(SPEC), 1.0)]
+def test_documents_and_words_that_were_found_are_counted() -> None:
+    copy, asked = document(f"{SPEC}!", 1), document(f"Naïve?\n{QUESTION}", 3)
+    found = merge([audit([copy], watch()), audit([asked, document(OTHER)], watch())])
+    overlap, near = found.overlaps["capitals"], found.near_copies["constitution"]
+    assert (overlap.num_documents, overlap.num_words) == (1, 7)
+    assert [(e.id, e.origin, e.match, e.similarity) for e in overlap.examples] == [(asked.id, "file:3", QUESTION[:-1], 1.0)]
+    assert (near.num_documents, near.num_words) == (1, len(SPEC.split()))
+    assert [(e.id, e.origin, e.match, e.similarity) for e in near.examples] == [(copy.id, "file:1", document_id(SPEC), 1.0)]
 
 
 def test_every_document_is_counted_and_the_first_few_are_shown() -> None:
-    documents = [document(f"{number}\n{QUESTION}", f"a:{number}") for number in range(20)]
-    found = audit([documents[:3], documents[3:]], watch()).overlaps["capitals"]
+    documents = [document(f"{number}\n{QUESTION}", number) for number in range(20)]
+    found = merge([audit(documents[:3], watch()), audit(documents[3:], watch())]).overlaps["capitals"]
     assert found.num_documents == 20
-    assert [example.origin for example in found.examples] == [f"a:{number}" for number in range(MOST_EXAMPLES)]
+    assert [example.origin for example in found.examples] == [f"file:{number}" for number in range(MOST_EXAMPLES)]
 
 
-items = st.one_of(
-    st.one_of(repetitive, st.sampled_from([SPEC, QUESTION, OTHER, f"{OTHER}\n{QUESTION}"])).map(document),
-    st.just(Reject("a", 1, "not JSON")),
-)
+texts = st.one_of(repetitive, st.sampled_from([SPEC, QUESTION, OTHER, f"{OTHER}\n{QUESTION}"])).map(document)
 
 
 @settings(deadline=None)
-@given(batches=st.lists(st.lists(items, max_size=4), max_size=4))
-def test_how_documents_are_batched_does_not_change_the_result(batches: list[list[Document | Reject]]) -> None:
+@given(batches=st.lists(st.lists(texts, max_size=4), max_size=4))
+def test_how_documents_are_batched_does_not_change_the_result(batches: list[list[Document]]) -> None:
     looked_for = watch([SPEC, "a b a b a b"], [QUESTION, "b b b"])
-    whole = audit_batch([item for batch in batches for item in batch], looked_for)
-    assert plain(audit(batches, looked_for)) == plain(whole)
-    assert plain(merge([audit(batches[:2], looked_for), audit(batches[2:], looked_for)])) == plain(whole)
+    whole = merge([audit([item for batch in batches for item in batch], looked_for)])
+    assert merge([audit(batch, looked_for) for batch in batches]) == whole
 
 
-def test_an_audit_is_the_same_after_json() -> None:
-    result = audit([[document(SPEC), document(QUESTION)]], watch())
-    again = audit_from_json(json.loads(json.dumps(audit_as_json(result))), result.ids)
-    assert plain(again) == plain(result)
-    assert again.overlaps == result.overlaps
+@pytest.mark.parametrize(("spec", "items"), [((), ()), ((), (QUESTION,)), ((SPEC,), ())], ids=["nothing", "no spec", "no set"])
+def test_only_what_is_looked_for_is_found(spec: tuple[str, ...], items: tuple[str, ...]) -> None:
+    found = audit([document(SPEC), document(QUESTION)], watch(spec, items))
+    assert (set(found.overlaps), set(found.near_copies)) == ({"capitals"} if items else set(), {"constitution"} if spec else set())
 
 
-def test_an_empty_stream_has_no_documents() -> None:
-    result = audit([], watch())
-    assert (result.num_documents, result.text_bytes, result.ids.shape) == (0, 0, (0, 2))
-    assert result.ids.dtype == np.uint64
-
-
-def test_nothing_to_look_for_finds_nothing() -> None:
-    result = audit([[document(SPEC), document(QUESTION)]], build_watch({}, {}))
-    assert (result.num_documents, result.overlaps, result.near_copies) == (2, {}, {})
+def test_an_empty_batch_holds_nothing() -> None:
+    assert audit([], watch()) == Found({}, {})
 
 
 def test_a_watch_serves_in_another_process() -> None:
-    batches = [[document(SPEC), document(QUESTION)]]
-    sent = pickle.loads(pickle.dumps(watch()))
-    assert sent.fingerprint == watch().fingerprint
-    assert plain(audit(batches, sent)) == plain(audit(batches, watch()))
+    batch = [document(SPEC), document(QUESTION)]
+    assert audit(batch, pickle.loads(pickle.dumps(watch()))) == audit(batch, watch())
+
+
+FILE, OTHER_FILE = SourceFile("a.jsonl", 7, "1"), SourceFile("a.jsonl", 7, "2")
 
 
 def test_the_fingerprint_does_not_depend_on_the_order_of_names() -> None:
-    one = build_watch({"a": [document(SPEC)], "b": [document(OTHER)]}, {"x": [QUESTION], "y": [OTHER]})
-    other = build_watch({"b": [document(OTHER)], "a": [document(SPEC)]}, {"y": [OTHER], "x": [QUESTION]})
-    assert one.fingerprint == other.fingerprint
+    one = watch_fingerprint({"x": [FILE], "y": [OTHER_FILE]}, {"a": ["1"], "b": ["2"]})
+    assert one == watch_fingerprint({"y": [OTHER_FILE], "x": [FILE]}, {"b": ["2"], "a": ["1"]})
 
 
 @pytest.mark.parametrize(
-    ("spec", "evaluation"),
+    ("files", "spec"),
     [
-        ({"a": [SPEC, OTHER]}, {"x": [QUESTION]}),
-        ({"b": [SPEC]}, {"x": [QUESTION]}),
-        ({"a": [f"{SPEC}."]}, {"x": [QUESTION]}),
-        ({"a": [SPEC]}, {"x": [QUESTION, OTHER]}),
-        ({"a": [SPEC]}, {"y": [QUESTION]}),
-        ({"a": [SPEC]}, {}),
-        ({}, {"x": [QUESTION]}),
+        ({"x": [OTHER_FILE]}, {"a": ["1"]}),
+        ({"x": [FILE, FILE]}, {"a": ["1"]}),
+        ({"y": [FILE]}, {"a": ["1"]}),
+        ({}, {"a": ["1"]}),
+        ({"x": [FILE]}, {"a": ["2"]}),
+        ({"x": [FILE]}, {"a": ["1", "2"]}),
+        ({"x": [FILE]}, {"b": ["1"]}),
+        ({"x": [FILE]}, {}),
     ],
 )
-def test_the_fingerprint_changes_with_all_that_is_looked_for(spec: dict[str, list[str]], evaluation: dict[str, list[str]]) -> None:
-    before = build_watch({"a": [document(SPEC)]}, {"x": [QUESTION]})
-    after = build_watch({name: map(document, texts) for name, texts in spec.items()}, evaluation)
-    assert before.fingerprint != after.fingerprint
+def test_the_fingerprint_changes_with_all_that_is_looked_for(files: dict[str, list[SourceFile]], spec: dict[str, list[str]]) -> None:
+    assert watch_fingerprint(files, spec) != watch_fingerprint({"x": [FILE]}, {"a": ["1"]})
 
 
 @given(sizes=st.lists(st.integers(0, BATCH_CHARACTERS * 2), max_size=20))

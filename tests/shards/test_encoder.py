@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken
 
-from orchestrator.shards.encoder import EngineName, open_encoder
+from orchestrator.shards.encoder import open_encoder
+from orchestrator.shards.engines import EngineName
 from orchestrator.shards.split_pattern import NotConvertibleError
 from orchestrator.shards.vocabulary import SpecialTokens, Vocabulary
 from tests.support.byte_level import END, content_of, train, write_vocabulary
