@@ -19,7 +19,7 @@ from orchestrator.corpus.duplicate_search import (
     write_search,
 )
 from orchestrator.corpus.overlap import OverlapIndex
-from orchestrator.corpus.source_audit import SourceAudit, refuse_overlaps, refuse_same_content
+from orchestrator.corpus.source_audit import SourceAudit, refuse_overlaps, refuse_same_content, write_found
 from orchestrator.corpus.unit_audit import AuditTask, UnitAudit, audit_unit
 from orchestrator.corpus.units import Unit
 from orchestrator.corpus.watch import index_evaluation_files, index_spec_units, list_evaluation_sets, watch_fingerprint
@@ -80,12 +80,13 @@ def refuse_unfit(audits: Sequence[SourceAudit], corpus: CorpusConfig) -> None:
     """
     try:
         for audit in audits:
+            write_found(audit)
             check_audit(audit, corpus.max_reject_share)
         refuse_same_content(audits)
         refuse_overlaps(audits, corpus.allowed_overlap)
     except DataError:
         for audit in audits:
-            forget_manifest(audit.units[0].directory)
+            forget_manifest(audit.directory)
         raise
 
 

@@ -1,8 +1,8 @@
 """What documents hold that is elsewhere too: overlap with evaluation sets, and near copies of spec documents."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 
 from orchestrator.corpus.documents import Document
 from orchestrator.corpus.near_copies import NearCopyIndex, find_near_copies
@@ -47,7 +47,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How many documents were found, their words in all, and the first MOST_EXAMPLES of them."""
+    """How many documents were found, their words in all, and which they are."""
 
     num_documents: int
     num_words: int
@@ -88,29 +88,32 @@ def audit(documents: Sequence[Document], watch: Watch) -> Found:
 
 def merge(parts: Sequence[Found]) -> Found:
     """What was found in several batches one after another."""
-    return Found(merge_findings(part.overlaps for part in parts), merge_findings(part.near_copies for part in parts))
+    return Found(merge_findings([part.overlaps for part in parts]), merge_findings([part.near_copies for part in parts]))
 
 
-def merge_findings(parts: Iterable[Mapping[str, Finding]]) -> Findings:
+def merge_findings(parts: Sequence[Mapping[str, Finding]]) -> Findings:
     """Findings of several batches one after another, by name in alphabetical order."""
-    merged: Findings = {}
-    for part in parts:
-        for name, finding in part.items():
-            merged[name] = _sum(merged.get(name, _NONE), finding)
-    return dict(sorted(merged.items()))
+    names = sorted({name for part in parts for name in part})
+    found = {name: [part[name] for part in parts if name in part] for name in names}
+    return {
+        name: Finding(
+            num_documents=sum(finding.num_documents for finding in findings),
+            num_words=sum(finding.num_words for finding in findings),
+            examples=tuple(chain.from_iterable(finding.examples for finding in findings)),
+        )
+        for name, findings in found.items()
+    }
+
+
+def shorten(findings: Mapping[str, Finding]) -> Findings:
+    """The findings with the first MOST_EXAMPLES examples."""
+    return {name: replace(finding, examples=finding.examples[:MOST_EXAMPLES]) for name, finding in findings.items()}
 
 
 def _findings(found: Iterable[tuple[str, int, str, float]], documents: Sequence[Document], num_words: Sequence[int]) -> Findings:
-    findings: Findings = {}
-    for name, number, match, similarity in found:
-        example = Example(documents[number].id, documents[number].origin, match, similarity)
-        findings[name] = _sum(findings.get(name, _NONE), Finding(1, num_words[number], (example,)))
-    return findings
-
-
-def _sum(one: Finding, other: Finding) -> Finding:
-    examples = (*one.examples, *other.examples)[:MOST_EXAMPLES]
-    return Finding(one.num_documents + other.num_documents, one.num_words + other.num_words, examples)
-
-
-_NONE = Finding(0, 0, ())
+    return merge_findings(
+        [
+            {name: Finding(1, num_words[number], (Example(documents[number].id, documents[number].origin, match, similarity),))}
+            for name, number, match, similarity in found
+        ]
+    )

@@ -1,16 +1,20 @@
 """The audits of a source's units together, and what is refused before anything is tokenised."""
 
+import json
 import math
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from orchestrator.corpus.audit import Finding, Findings, merge_findings
+from orchestrator.corpus.audit import Findings, merge_findings
 from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicates import ContentId
 from orchestrator.corpus.unit_audit import UnitAudit
-from orchestrator.corpus.units import Unit
+from orchestrator.corpus.units import Unit, writing_to
 from orchestrator.errors import DataError
+from orchestrator.runs.durable import write_whole
+
+_FOUND = "found.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,10 @@ class SourceAudit:
     role: str
     units: Sequence[Unit]
     audits: Sequence[UnitAudit]
+
+    @property
+    def directory(self) -> Path:
+        return self.units[0].directory
 
     @property
     def rejects(self) -> list[Reject]:
@@ -43,11 +51,28 @@ class SourceAudit:
 
     @property
     def overlaps(self) -> Findings:
-        return merge_findings(audit.overlaps for audit in self.audits)
+        return merge_findings([audit.overlaps for audit in self.audits])
 
     @property
     def near_copies(self) -> Findings:
-        return merge_findings(audit.near_copies for audit in self.audits)
+        return merge_findings([audit.near_copies for audit in self.audits])
+
+
+def write_found(audit: SourceAudit) -> None:
+    """Write a source's `found.jsonl`, a line for each document that overlaps an evaluation set or is a near copy of a spec document.
+
+    Raises:
+        InfrastructureError: it cannot be written.
+    """
+    kinds = {"evaluation_set": audit.overlaps, "spec_source": audit.near_copies}
+    lines = [
+        json.dumps({kind: name} | asdict(example), ensure_ascii=False) + "\n"
+        for kind, findings in kinds.items()
+        for name, finding in findings.items()
+        for example in finding.examples
+    ]
+    with writing_to(audit.directory):
+        write_whole(audit.directory / _FOUND, "".join(lines).encode())
 
 
 def refuse_nothing_to_train(name: str, num_trained: int, rejects: Sequence[Reject]) -> None:
@@ -110,21 +135,17 @@ def refuse_overlaps(audits: Sequence[SourceAudit], allowed: Collection[str]) -> 
     Raises:
         DataError: documents to train on overlap another set.
     """
-    found = list(_refused(audits, allowed))
+    found = [(audit, of, finding) for audit in audits for of, finding in audit.overlaps.items() if of not in allowed]
     if found:
-        name, set_name, finding = found[0]
-        also = "".join(f" Also: {other!r} with {of!r}, {more.num_documents:,} documents." for other, of, more in found[1:])
-        accepted = ",".join(dict.fromkeys([*allowed, *(of for _, of, _ in found)]))
+        audit, of, finding = found[0]
+        first = finding.examples[0]
+        also = "".join(f" Also: {other.name!r} with {name!r}, {more.num_documents:,} documents." for other, name, more in found[1:])
+        accepted = ",".join(dict.fromkeys([*allowed, *(name for _, name, _ in found)]))
         raise DataError(
-            f"source {name!r}: {finding.num_documents:,} of its documents overlap the evaluation set {set_name!r}, the first at "
-            f"{finding.examples[0].origin}: {finding.examples[0].match!r}.{also} Take these documents out of the source, or accept it: "
+            f"source {audit.name!r}: {finding.num_documents:,} of its documents overlap the evaluation set {of!r}, the first at "
+            f"{first.origin}: {first.match!r}. All of them: {audit.directory / _FOUND}.{also} Take them out of the source, or accept it: "
             f"corpus.allowed_overlap=[{accepted}]"
         )
-
-
-def _refused(audits: Sequence[SourceAudit], allowed: Collection[str]) -> Iterator[tuple[str, str, Finding]]:
-    for audit in audits:
-        yield from ((audit.name, of, finding) for of, finding in audit.overlaps.items() if of not in allowed)
 
 
 def _shown(rejects: Sequence[Reject]) -> str:

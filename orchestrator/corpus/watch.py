@@ -6,7 +6,6 @@ from itertools import chain
 
 import xxhash
 
-from orchestrator.corpus.audit import MOST_EXAMPLES
 from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.files import list_files, refuse_changed
 from orchestrator.corpus.near_copies import BAND_ROWS, BANDS, NUM_PERM, SHINGLE_WORDS, THRESHOLD, NearCopyIndex, index_spec_documents
@@ -18,7 +17,7 @@ from orchestrator.corpus.words import RULES
 from orchestrator.errors import DataError
 
 _TEXT_FIELD = "text"
-_METHOD = (RULES, MOST_EXAMPLES, NGRAM_WORDS, FEWEST_LINE_WORDS, SHINGLE_WORDS, THRESHOLD, NUM_PERM, BANDS, BAND_ROWS)
+_METHOD = (RULES, NGRAM_WORDS, FEWEST_LINE_WORDS, SHINGLE_WORDS, THRESHOLD, NUM_PERM, BANDS, BAND_ROWS)
 EvaluationFiles = Mapping[str, Sequence[SourceFile]]
 
 

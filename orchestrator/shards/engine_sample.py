@@ -17,7 +17,9 @@ from orchestrator.shards.engine_choice import choose_engine
 from orchestrator.shards.engines import EngineChoice
 from orchestrator.shards.vocabulary import Vocabulary
 
-_MOST_FILES, _MOST_DOCUMENTS, _MOST_CHARACTERS = 20, 200, 2_000_000
+_MOST_DOCUMENTS = 200
+_FEWEST_CHARACTERS, _MOST_CHARACTERS = 200_000, 2_000_000
+_ONE_IN = 50  # characters are sampled, as a source of English has about as many as bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +76,19 @@ def choose_source_engine(task: EngineTask) -> EngineChoice:
 
 
 def sample_texts(units: Sequence[Unit]) -> list[str]:
-    """Up to 200 documents, or two million characters and the document that exceeds them, from up to 20 files.
+    """Up to 200 documents from the beginnings of files that are spread evenly over a source; of a large one about two million characters.
 
     Args:
-        units: of a source. The files are spread evenly over all of its files; of each as many documents are taken from its beginning.
+        units: of the source.
     """
     files = [(unit, file) for unit in units for file in unit.files]
-    chosen = [files[len(files) * place // min(len(files), _MOST_FILES)] for place in range(min(len(files), _MOST_FILES))]
+    num_files = min(len(files), _MOST_DOCUMENTS)
+    characters = min(max(sum(unit.size_bytes for unit in units) // _ONE_IN, _FEWEST_CHARACTERS), _MOST_CHARACTERS)
+    chosen = [files[len(files) * place // num_files] for place in range(num_files)]
     return [
         text
         for unit, file in chosen
-        for text in _beginning(unit, file, num_documents=_MOST_DOCUMENTS // len(chosen), num_characters=_MOST_CHARACTERS // len(chosen))
+        for text in _beginning(unit, file, num_documents=_MOST_DOCUMENTS // num_files, num_characters=characters // num_files)
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import xxhash
 
 from orchestrator.config.schema import CorpusConfig, SourceConfig
+from orchestrator.corpus.audit import shorten
 from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicate_search import DuplicateCount
 from orchestrator.corpus.source_audit import SourceAudit, refuse_nothing_to_train, refuse_rejects
@@ -51,7 +52,7 @@ def check_audit(audit: SourceAudit, max_reject_share: float) -> None:
         DataError: too many rejects, or no document to train on. There is no manifest then, also none of before.
         InfrastructureError: the list cannot be written.
     """
-    directory = audit.units[0].directory
+    directory = audit.directory
     _check(audit.name, directory, audit.rejects, num_read=audit.num_read, num_trained=audit.num_trained, max_share=max_reject_share)
 
 
@@ -79,7 +80,7 @@ def finish_source(
         DataError: a file changed, too many rejects, or no document was left to train on. There is no manifest then, also none of before.
         InfrastructureError: they cannot be written.
     """
-    directory = audit.units[0].directory
+    directory = audit.directory
     _check_same_documents(audit, results)
     rejects = [reject for result in results for reject in result.rejects]
     manifest = Manifest(
@@ -109,8 +110,8 @@ def finish_source(
 def _as_told(audit: SourceAudit, duplicates: Sequence[DuplicateCount]) -> Audit:
     return Audit(
         evaluation_sets=list(audit.audits[0].evaluation_sets),
-        overlaps=audit.overlaps,
-        near_copies=audit.near_copies,
+        overlaps=shorten(audit.overlaps),
+        near_copies=shorten(audit.near_copies),
         duplicates=[count for count in duplicates if count.source == audit.name],
     )
 
@@ -142,6 +143,6 @@ def _remove_others(audit: SourceAudit, results: Sequence[UnitResult]) -> None:
     for unit, audited, result in zip(audit.units, audit.audits, results, strict=True):
         kept |= {ids_file(unit, split).name for split in SPLITS if audited.num_documents[split]}
         kept |= {name for shard in result.shards for name in (shard.file, shard.documents_file)}
-    for path in audit.units[0].directory.iterdir():
+    for path in audit.directory.iterdir():
         if path.name not in kept and (_OF_A_UNIT.fullmatch(path.name) or _PARTIAL.fullmatch(path.name)):
             path.unlink()

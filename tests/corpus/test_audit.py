@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.corpus.audit import MOST_EXAMPLES, Found, Watch, audit, merge
+from orchestrator.corpus.audit import MOST_EXAMPLES, Found, Watch, audit, merge, shorten
 from orchestrator.corpus.batches import BATCH_CHARACTERS, document_batches, in_batches
 from orchestrator.corpus.documents import Document, Reject, document_id
 from orchestrator.corpus.near_copies import index_spec_documents
@@ -42,9 +42,10 @@ def test_documents_and_words_that_were_found_are_counted() -> None:
 
 def test_every_document_is_counted_and_the_first_few_are_shown() -> None:
     documents = [document(f"{number}\n{QUESTION}", number) for number in range(20)]
-    found = merge([audit(documents[:3], watch()), audit(documents[3:], watch())]).overlaps["capitals"]
-    assert found.num_documents == 20
-    assert [example.origin for example in found.examples] == [f"file:{number}" for number in range(MOST_EXAMPLES)]
+    found = merge([audit(documents[:3], watch()), audit(documents[3:], watch())]).overlaps
+    assert [example.origin for example in found["capitals"].examples] == [f"file:{number}" for number in range(20)]
+    shown = shorten(found)["capitals"]
+    assert (shown.num_documents, shown.examples) == (20, found["capitals"].examples[:MOST_EXAMPLES])
 
 
 texts = st.one_of(repetitive, st.sampled_from([SPEC, QUESTION, OTHER, f"{OTHER}\n{QUESTION}"])).map(document)

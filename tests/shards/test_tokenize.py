@@ -64,7 +64,7 @@ def backdate(*paths: Path) -> None:
 
 def written_now(folder: Path) -> set[str]:
     """Which files of units were written after they were backdated."""
-    of_source = {"manifest.json", "rejects.jsonl"}
+    of_source = {"manifest.json", "rejects.jsonl", "found.jsonl"}
     return {path.name for path in folder.iterdir() if path.name not in of_source and path.stat().st_mtime_ns != LONG_AGO}
 
 
