@@ -56,14 +56,15 @@ def demo() -> None:
 def prepare(overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Turn sources into token shards. Goes on where it stopped; says what it rejected and why."""
     from orchestrator.commands.console import Console
-    from orchestrator.commands.prepare import manifest_rows, prepare, show_manifests
+    from orchestrator.commands.prepare import prepare
+    from orchestrator.commands.prepared import show_prepared, summarise_prepared
 
     console = Console()
     manifests = prepare(_config(overrides), console)
     if as_json:
-        _print_json(manifest_rows(manifests))
+        _print_json(summarise_prepared(manifests))
     else:
-        show_manifests(manifests, console)
+        show_prepared(manifests, console)
 
 
 @app.command()

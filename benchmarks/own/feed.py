@@ -15,7 +15,8 @@ from benchmarks.peers.port import Mix
 from benchmarks.rows import SEQUENCE_LENGTH
 from orchestrator.feed.loader import Batch, load_batches
 from orchestrator.feed.worker import FeedWorker, start_workers
-from orchestrator.mixture.plan import Plan, write_plan
+from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.plan_file import write_plan
 from orchestrator.scheduling.cluster import ray_cluster
 
 _PREFETCH_BLOCKS = 4  # as conf/feed has it

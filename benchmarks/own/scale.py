@@ -13,7 +13,8 @@ import xxhash
 from benchmarks.answers import serve
 from benchmarks.own import plane
 from benchmarks.rows import SEQUENCE_LENGTH
-from orchestrator.mixture.plan import read_plan, summarise, write_plan
+from orchestrator.mixture.plan_file import read_plan, write_plan
+from orchestrator.mixture.summary import summarise
 from orchestrator.shards.manifest import Shard, read_manifest
 
 _SPEC_SHARE = Fraction(1, 20)

@@ -134,14 +134,14 @@ def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) 
             f"source {name!r} was prepared with another tokenizer or document separator than those of model.path={config.model.path}. "
             f"Run `midtrain prepare` again, or set shards.dir to the shards of this model."
         )
-    if manifest.request != source_request(source, config.corpus.max_document_tokens):
-        raise ConfigError(
-            f"source {name!r} was prepared from other paths or held-out documents, or with another text_field, markdown or "
-            f"corpus.max_document_tokens. Run `midtrain prepare` again."
-        )
     if manifest.role != source.role:
         raise ConfigError(
             f"source {name!r} was prepared with role {manifest.role} and is configured as {source.role}. Run `midtrain prepare` again."
+        )
+    if manifest.request != source_request(name, config.sources, config.corpus):
+        raise ConfigError(
+            f"source {name!r} was prepared from other paths or held-out documents, or with another text_field, markdown, "
+            f"corpus.max_document_tokens, duplicates, evaluation_sets or allowed_overlap. Run `midtrain prepare` again."
         )
     length = config.training.sequence_length
     kept_back = bool(source.heldout_paths) or source.heldout_share > 0

@@ -104,15 +104,19 @@ def _refuse_shadowing(shipped: Path, own: Path) -> None:
 
 def _with_absolute_paths(values: Any) -> Any:
     """Paths are meant from where the command was given; the run is then at home anywhere. What is malformed is left for validation."""
-    run, shards, model, sources = (_mapping(values.get(group)) for group in ("run", "shards", "model", "sources"))
+    run, shards, model, sources, corpus = (_mapping(values.get(group)) for group in ("run", "shards", "model", "sources", "corpus"))
     run["dir"] = _absolute(run.get("dir") or f"runs/{run.get('name')}")
     shards["dir"] = _absolute(shards.get("dir"))
     if isinstance(model.get("path"), str) and Path(model["path"]).is_dir():
         model["path"] = _absolute(model["path"])
-    for source in map(_mapping, sources.values()):
-        for key in ("paths", "heldout_paths"):
-            if isinstance(source.get(key), list):
-                source[key] = [_absolute(path) for path in source[key]]
+    evaluation_sets = _mapping(corpus.get("evaluation_sets"))
+    for holder, keys in [
+        (evaluation_sets, list(evaluation_sets)),
+        *((_mapping(source), ("paths", "heldout_paths")) for source in sources.values()),
+    ]:
+        for key in keys:
+            if isinstance(holder.get(key), list):
+                holder[key] = [_absolute(path) for path in holder[key]]
     return values
 
 

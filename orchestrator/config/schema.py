@@ -61,6 +61,14 @@ class CorpusConfig:
 
     max_reject_share: Share  # of the things read from a source, those that were not documents
     max_document_tokens: Count | None  # a longer document is rejected; null: any length
+    duplicates: Literal["report", "remove"]  # of a document that occurred before: train it again, or leave it out
+    evaluation_sets: dict[Name, Annotated[Paths, Field(min_length=1)]]  # name -> files, as those of sources, that must not be trained on
+    allowed_overlap: tuple[str, ...]  # names of evaluation sets that may be trained on nevertheless
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.allowed_overlap) - set(self.evaluation_sets)):
+            sets = ", ".join(self.evaluation_sets) or "none"
+            raise ValueError(f"allowed_overlap names {unknown[0]!r}, which is not an evaluation set. corpus.evaluation_sets: {sets}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)

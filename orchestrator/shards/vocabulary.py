@@ -3,13 +3,15 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xxhash
 from tokenizers import Tokenizer
 
 from orchestrator.errors import ConfigError
+
+SpecialTokens = Literal["as text", "parsed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,15 @@ class Vocabulary:
         """The narrowest type that holds every token id."""
         return np.dtype(np.uint16 if self.num_tokens <= 1 << 16 else np.uint32)
 
-    def open(self) -> Tokenizer:
-        """The tokenizer, whole documents only: a truncation or padding that its file asks for is for other uses."""
+    def open(self, special_tokens: SpecialTokens = "as text") -> Tokenizer:
+        """The tokenizer, whole documents only: a truncation or padding that its file asks for is for other uses.
+
+        Args:
+            special_tokens: what a text that spells one becomes: its letters' tokens, or that token. `as text` keeps a document from
+                ending itself; `parsed` is for chat templates.
+        """
         tokenizer = Tokenizer.from_file(str(self.file))
+        tokenizer.encode_special_tokens = special_tokens == "as text"
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer

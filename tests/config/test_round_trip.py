@@ -86,13 +86,25 @@ trainings = st.builds(
 
 
 @st.composite
+def corpora(draw: st.DrawFn) -> CorpusConfig:
+    sets = draw(st.dictionaries(names, st.lists(texts, min_size=1, max_size=2).map(tuple), max_size=3))
+    return CorpusConfig(
+        max_reject_share=draw(shares),
+        max_document_tokens=draw(st.none() | counts),
+        duplicates=draw(st.sampled_from(["report", "remove"])),
+        evaluation_sets=sets,
+        allowed_overlap=tuple(draw(st.lists(st.sampled_from(sorted(sets)))) if sets else ()),
+    )
+
+
+@st.composite
 def configs(draw: st.DrawFn) -> Config:
     by_name = draw(st.dictionaries(names, sources(), min_size=1, max_size=3))
     return Config(
         run=RunConfig(name=draw(names), dir=draw(texts)),
         model=ModelConfig(path=draw(texts), initialise=draw(st.sampled_from(["pretrained", "scratch"])), description=draw(texts)),
         sources=by_name,
-        corpus=CorpusConfig(max_reject_share=draw(shares), max_document_tokens=draw(st.none() | counts)),
+        corpus=draw(corpora()),
         shards=ShardsConfig(dir=draw(texts), document_separator=draw(st.none() | st.text(min_size=1)), shard_bytes=draw(counts)),
         mixture=draw(mixtures(list(by_name))),
         feed=FeedConfig(workers=draw(counts), block_bytes=draw(counts), prefetch_blocks=draw(counts)),

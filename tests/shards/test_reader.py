@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from orchestrator.errors import ShardError
 from orchestrator.shards.manifest import Manifest, Shard
 from orchestrator.shards.reader import ShardReader
+from tests.support.prepared import manifest_of
 
 
 def write_shards(folder: Path, shards: list[list[int]], dtype: str) -> Manifest:
@@ -19,9 +20,7 @@ def write_shards(folder: Path, shards: list[list[int]], dtype: str) -> Manifest:
     for index, tokens in enumerate(shards):
         np.array(tokens, dtype=np.dtype(dtype).newbyteorder("<")).tofile(folder / f"train_{index:05d}.bin")
         listed.append(Shard(file=f"train_{index:05d}.bin", tokens=len(tokens), documents=1, xxhash=str(index)))
-    return Manifest(
-        name="code", role="general", request="", dtype=dtype, tokenizer="t", separator_id=0, train=listed, heldout=[], rejects=0
-    )
+    return manifest_of(listed, dtype=dtype)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +52,7 @@ def test_gathering_equals_slicing_the_concatenation(
 @given(tokens=st.integers(0, 200), sequence_length=st.integers(1, 50))
 def test_a_whole_sequence_has_all_its_labels(tokens: int, sequence_length: int) -> None:
     shards = [Shard(file="a", tokens=tokens, documents=1, xxhash="x")] if tokens else []
-    manifest = Manifest(
-        name="code", role="general", request="", dtype="uint16", tokenizer="t", separator_id=0, train=shards, heldout=[], rejects=0
-    )
-    unique = manifest.unique_sequences("train", sequence_length)
+    unique = manifest_of(shards).unique_sequences("train", sequence_length)
     assert unique == len([at for at in range(200) if (at + 1) * sequence_length + 1 <= tokens])
 
 
