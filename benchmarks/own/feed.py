@@ -14,16 +14,20 @@ from benchmarks.own import plane
 from benchmarks.peers.port import Mix
 from benchmarks.rows import SEQUENCE_LENGTH
 from orchestrator.feed.loader import Batch, load_batches
-from orchestrator.feed.worker import FeedWorker, start_workers
+from orchestrator.feed.worker import FeedWorker, Place, start_workers
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import write_plan
-from orchestrator.scheduling.cluster import ray_cluster
+from orchestrator.scheduling.cluster import cluster_nodes, ray_cluster
 
 _PREFETCH_BLOCKS = 4  # as conf/feed has it
 _CORES = 2
 
 
 _SMALL_BLOCK_STEPS = 16  # many calls for the same batches
+
+
+def _places(num_workers: int) -> list[Place]:
+    return [Place(node["NodeID"], False) for node in cluster_nodes()] * num_workers
 
 
 def _batches(workers: list[FeedWorker], plan: Plan, each: int) -> Iterator[Batch]:
@@ -38,7 +42,7 @@ def throughput(request: dict[str, Any]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {str(num_workers): [] for num_workers in request["workers"]}
     with TemporaryDirectory() as folder, ray_cluster(num_cpus=_CORES):
         write_plan(plan, Path(folder, "plan.json"))
-        workers = start_workers(Path(folder, "plan.json"), shards, max(request["workers"]))
+        workers = start_workers(Path(folder, "plan.json"), shards, _places(max(request["workers"])))
         for _ in range(request["repetitions"]):
             for num_workers in request["workers"]:
                 found[str(num_workers)].append(_window(_batches(workers[:num_workers], plan, each), each, request["seconds"]))
@@ -65,7 +69,7 @@ def memory(request: dict[str, Any]) -> list[dict[str, Any]]:
     seen: list[dict[str, Any]] = []
     with TemporaryDirectory() as folder, ray_cluster(num_cpus=_CORES):
         write_plan(plan, Path(folder, "plan.json"))
-        batches = _batches(start_workers(Path(folder, "plan.json"), shards, 1), plan, _SMALL_BLOCK_STEPS)
+        batches = _batches(start_workers(Path(folder, "plan.json"), shards, _places(1)), plan, _SMALL_BLOCK_STEPS)
         done = 0
         for number in request["batches"]:
             for _ in itertools.islice(batches, number - done):

@@ -11,7 +11,8 @@ from benchmarks.rows import SEQUENCE_LENGTH, SOURCES
 from orchestrator.feed.block import Block, build_block
 from orchestrator.feed.slices import steps_per_block
 from orchestrator.mixture.plan import Plan
-from orchestrator.mixture.planning import Supply, make_plan
+from orchestrator.mixture.planning import make_plan
+from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 from orchestrator.shards.manifest import Manifest, Shard, read_manifest, write_manifest
 from orchestrator.shards.reader import ShardReader
 
@@ -42,9 +43,10 @@ def hashed_shard(path: Path) -> Shard:
 
 def plan_of(manifests: list[Manifest], shares: list[Fraction], *, num_sequences: int, sequences_per_step: int, seed: int) -> Plan:
     """A plan in which any number of epochs is allowed."""
-    supplies = [_supply(manifest, share) for manifest, share in zip(manifests, shares, strict=True)]
+    ratios = Ratios(by_source={manifest.name: share for manifest, share in zip(manifests, shares, strict=True)})
     return make_plan(
-        supplies,
+        list(map(_supply, manifests)),
+        [StageWish(start=ratios, end=ratios)],
         total_tokens=num_sequences * SEQUENCE_LENGTH,
         sequence_length=SEQUENCE_LENGTH,
         sequences_per_step=sequences_per_step,
@@ -52,14 +54,15 @@ def plan_of(manifests: list[Manifest], shares: list[Fraction], *, num_sequences:
     )
 
 
-def _supply(manifest: Manifest, share: Fraction) -> Supply:
+def _supply(manifest: Manifest) -> Supply:
+    unique_sequences = manifest.unique_sequences("train", SEQUENCE_LENGTH)
     return Supply(
         name=manifest.name,
         role=manifest.role,
         fingerprint=manifest.fingerprint,
-        unique_sequences=manifest.unique_sequences("train", SEQUENCE_LENGTH),
-        asked_share=share,
-        max_epochs=float(1 << 40),
+        unique_sequences=unique_sequences,
+        trained_tokens=unique_sequences * SEQUENCE_LENGTH,
+        max_epochs=None,
     )
 
 
