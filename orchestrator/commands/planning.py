@@ -9,8 +9,9 @@ from orchestrator.errors import ConfigError, DataError
 from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import Supply, make_plan, shares_from_spec_share
+from orchestrator.shards.epoch import Layout, read_epoch
 from orchestrator.shards.manifest import Manifest, read_manifest
-from orchestrator.shards.preparation import source_request
+from orchestrator.shards.preparation import chat_template_of, source_request
 from orchestrator.shards.vocabulary import Vocabulary, check_fits, load_vocabulary
 
 
@@ -44,17 +45,26 @@ def _supplies(config: Config, manifests: list[Manifest]) -> list[Supply]:
     else:
         weights = {name: source.weight for name, source in config.sources.items()}
         shares = shares_from_spec_share(config.mixture.spec_share, dict(roles), weights)
+    layout = _layout(config)
     return [
         Supply(
             name=manifest.name,
             role=manifest.role,
-            fingerprint=manifest.fingerprint,
-            unique_sequences=manifest.unique_sequences("train", config.training.sequence_length),
+            fingerprint=layout.fingerprint(manifest),
+            unique_sequences=read_epoch(Path(config.shards.dir) / manifest.name, manifest, "train", layout).sequences,
             asked_share=shares[manifest.name],
             max_epochs=config.mixture.max_epochs.get(manifest.name, 1.0),
         )
         for manifest in manifests
     ]
+
+
+def _layout(config: Config) -> Layout:
+    return Layout(
+        packing=config.shards.packing,
+        sequence_length=config.training.sequence_length,
+        document_attention=config.feed.document_attention,
+    )
 
 
 def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) -> None:
@@ -64,19 +74,31 @@ def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) 
             f"source {name!r} was prepared with another tokenizer or document separator than those of model.path={config.model.path}. "
             f"Run `midtrain prepare` again, or set shards.dir to the shards of this model."
         )
-    if manifest.request != source_request(source, config.corpus.max_document_tokens):
+    if manifest.request != source_request(source, config.corpus.max_document_tokens, chat_template_of(source, config.model.path)):
         raise ConfigError(
-            f"source {name!r} was prepared from other paths or held-out documents, or with another text_field, markdown or "
-            f"corpus.max_document_tokens. Run `midtrain prepare` again."
+            f"source {name!r} was prepared from other paths or held-out documents, or with another text_field, markdown, messages_field, "
+            f"masked_prefix, chat template or corpus.max_document_tokens. Run `midtrain prepare` again."
         )
     if manifest.role != source.role:
         raise ConfigError(
             f"source {name!r} was prepared with role {manifest.role} and is configured as {source.role}. Run `midtrain prepare` again."
         )
-    length = config.training.sequence_length
+    _check_epochs(config, manifest)
+
+
+def _check_epochs(config: Config, manifest: Manifest) -> None:
+    """Every split that is used must have something to train or to measure."""
+    name, source, layout = manifest.name, config.sources[manifest.name], _layout(config)
+    length = layout.sequence_length
     kept_back = bool(source.heldout_paths) or source.heldout_share > 0
     for split, needed in (("train", True), ("heldout", kept_back)):
-        if needed and not manifest.unique_sequences(split, length):
+        epoch = read_epoch(Path(config.shards.dir) / name, manifest, split, layout) if needed else None
+        if epoch and not epoch.trained_tokens and manifest.tokens(split) > length:
+            raise DataError(
+                f"source {name!r}: none of its {manifest.tokens(split):,} {split} tokens carries loss: masked_prefix, the chat template or "
+                f"feed.document_attention={config.feed.document_attention} takes it from all of them. Give it other documents."
+            )
+        if epoch and not epoch.trained_tokens:
             shorter = manifest.tokens(split) - 1
             remedy = f", or shorten the sequence to {shorter}" if shorter >= SHORTEST_SEQUENCE_TOKENS else ""
             raise DataError(

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import xxhash
@@ -13,7 +13,9 @@ from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.files import into_units, list_files
 from orchestrator.corpus.storage import SourceFile
 from orchestrator.errors import DataError
+from orchestrator.shards.chat import ChatTemplate, load_chat_template
 from orchestrator.shards.encoder import EngineName
+from orchestrator.shards.encoding import Rendering
 from orchestrator.shards.manifest import Manifest, UnitResult, write_manifest, write_rejects
 from orchestrator.shards.tokenize import UnitTask
 from orchestrator.shards.vocabulary import Vocabulary
@@ -26,6 +28,7 @@ class SourceWork:
     name: str
     config: SourceConfig
     corpus: CorpusConfig
+    chat: ChatTemplate | None
     tasks: list[UnitTask]
 
 
@@ -37,6 +40,7 @@ def plan_source(
     *,
     corpus: CorpusConfig,
     engine: EngineName = "tokenizers",
+    chat: ChatTemplate | None = None,
 ) -> SourceWork:
     """List the units of a source: those of its training files, then those of its held-out files.
 
@@ -45,6 +49,7 @@ def plan_source(
         vocabulary: the tokenizer.
         corpus: as configured.
         engine: what encodes the source's documents; see `choose_engine`.
+        chat: the model's chat template, if the source is one of conversations.
 
     Raises:
         OrchestratorError: files are missing or empty, or cannot be reached.
@@ -52,6 +57,8 @@ def plan_source(
     trained = list_files(name, source.paths)
     heldout = list_files(name, source.heldout_paths) if source.heldout_paths else []
     _refuse_shared(name, trained, heldout)
+    if source.messages_field is not None:
+        _refuse_texts(name, [*trained, *heldout])
     groups = ((trained, source.heldout_share), (heldout, 1.0))
     units = [(unit, share) for files, share in groups for unit in into_units(files, shards.shard_bytes)]
     tasks = [
@@ -60,21 +67,33 @@ def plan_source(
             index=index,
             unit=unit,
             text_field=source.text_field,
+            messages_field=source.messages_field,
             markdown=source.markdown,
             heldout_share=share,
             max_document_tokens=corpus.max_document_tokens,
+            rendering=Rendering(masked_prefix=source.masked_prefix, chat=chat),
             vocabulary=vocabulary,
             engine=engine,
         )
         for index, (unit, share) in enumerate(units)
     ]
-    return SourceWork(name, source, corpus, tasks)
+    return SourceWork(name, source, corpus, chat, tasks)
 
 
-def source_request(source: SourceConfig, max_document_tokens: int | None) -> str:
-    """A hash of what the configuration says of a source's documents; another one is another preparation."""
+def source_request(source: SourceConfig, max_document_tokens: int | None, chat: ChatTemplate | None = None) -> str:
+    """A hash of what the configuration and the chat template say of a source's documents; another one is another preparation."""
     said = [source.paths, source.heldout_paths, source.heldout_share, source.text_field, source.markdown, max_document_tokens]
-    return xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
+    rendered = [source.messages_field, source.masked_prefix, chat and astuple(chat)]
+    return xxhash.xxh3_128_hexdigest(json.dumps([*said, *rendered]).encode())
+
+
+def chat_template_of(source: SourceConfig, model_path: str) -> ChatTemplate | None:
+    """The model's chat template, if a source is one of conversations.
+
+    Raises:
+        ConfigError: the model has none.
+    """
+    return None if source.messages_field is None else load_chat_template(model_path)
 
 
 def _refuse_shared(name: str, trained: Sequence[SourceFile], heldout: Sequence[SourceFile]) -> None:
@@ -82,6 +101,14 @@ def _refuse_shared(name: str, trained: Sequence[SourceFile], heldout: Sequence[S
     paths = {file.path for file in trained}
     if shared := [file.path for file in heldout if file.path in paths]:
         raise DataError(f"source {name!r}: {shared[0]} is both in paths and in heldout_paths. Take it out of one of them.")
+
+
+def _refuse_texts(name: str, files: Sequence[SourceFile]) -> None:
+    """A text is no conversation."""
+    if texts := [file.path for file in files if file.path.endswith((".txt", ".md"))]:
+        raise DataError(
+            f"source {name!r} has messages_field, and {texts[0]} is a text. Give JSONL or Parquet, or make it a source of its own."
+        )
 
 
 def finish_source(work: SourceWork, results: Sequence[UnitResult], vocabulary: Vocabulary) -> Manifest:
@@ -94,7 +121,7 @@ def finish_source(work: SourceWork, results: Sequence[UnitResult], vocabulary: V
     manifest = Manifest(
         name=work.name,
         role=work.config.role,
-        request=source_request(work.config, work.corpus.max_document_tokens),
+        request=source_request(work.config, work.corpus.max_document_tokens, work.chat),
         dtype=vocabulary.dtype.name,
         tokenizer=vocabulary.fingerprint,
         separator_id=vocabulary.separator_id,

@@ -1,25 +1,24 @@
 """One unit of work: read its files, keep back the held-out documents, tokenise, write a shard of each split, and last the marker."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
-import numpy as np
 import xxhash
-from numpy.typing import NDArray
 
 from orchestrator.corpus.batches import accepted, document_batches
 from orchestrator.corpus.documents import Document, Reject, is_heldout
 from orchestrator.corpus.files import Unit, refuse_changed
 from orchestrator.corpus.reading import MarkdownUnit, read_documents
 from orchestrator.errors import InfrastructureError
-from orchestrator.shards.encoder import EngineName, open_encoder
-from orchestrator.shards.manifest import Shard, UnitResult, read_unit_result, write_json_whole
+from orchestrator.shards.encoder import EngineName
+from orchestrator.shards.encoding import DocumentEncoder, Encoded, Rendering
+from orchestrator.shards.manifest import UnitResult, read_unit_result, write_json_whole
 from orchestrator.shards.vocabulary import Vocabulary
+from orchestrator.shards.writing import ShardWriter
 
-_Encoded = tuple[Document, NDArray[np.uint32]]
+_FORMAT = 2  # of what is written; another one is another result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,10 +29,11 @@ class UnitTask:
         directory: the source's directory.
         index: the unit's number within its source.
         unit: the files.
-        text_field: of JSONL and Parquet.
+        text_field, messages_field: of JSONL and Parquet; see `read_documents`.
         markdown: what is a document of a .md file.
         heldout_share: share of the documents that go to the held-out split; 1: all of them.
         max_document_tokens: a document with more, the separator not counted, is rejected; none: any length.
+        rendering: what documents become before they are encoded.
         vocabulary: the tokenizer.
         engine: what encodes. Engines agree as far as was sampled, so a result is sure to be had again only from the same one.
     """
@@ -42,9 +42,11 @@ class UnitTask:
     index: int
     unit: Unit
     text_field: str
+    messages_field: str | None
     markdown: MarkdownUnit
     heldout_share: float
     max_document_tokens: int | None
+    rendering: Rendering
     vocabulary: Vocabulary
     engine: EngineName
 
@@ -58,12 +60,16 @@ class UnitTask:
         return sum(file.size_bytes for file in self.unit.files)
 
     @property
+    def file(self) -> str:
+        return self.unit.files[0].path
+
+    @property
     def request(self) -> str:
         """A hash of all but the place. A file that changed has another version."""
         files = [astuple(file) for file in self.unit.files]
-        asked = (self.text_field, self.markdown, self.heldout_share, self.max_document_tokens)
+        asked = (self.text_field, self.messages_field, self.markdown, self.heldout_share, self.max_document_tokens, self.rendering)
         tokens = (self.vocabulary.fingerprint, self.vocabulary.separator_id, self.engine)
-        return xxhash.xxh3_128_hexdigest(repr((files, asked, tokens)).encode())
+        return xxhash.xxh3_128_hexdigest(repr((_FORMAT, files, asked, tokens)).encode())
 
 
 def run_unit(task: UnitTask) -> UnitResult:
@@ -88,87 +94,35 @@ def run_unit(task: UnitTask) -> UnitResult:
 def _write_shards(task: UnitTask) -> UnitResult:
     rejects: list[Reject] = []
     with ExitStack() as stack:
-        writers = {split: stack.enter_context(_ShardWriter(task, split)) for split in ("train", "heldout")}
+        writers = {split: stack.enter_context(_writer(task, split)) for split in ("train", "heldout")}
         for encoded, rejected in _tokenised(task):
             rejects += rejected
             for split, writer in writers.items():
-                writer.add([pair for pair in encoded if is_heldout(pair[0].id, task.heldout_share) == (split == "heldout")])
+                writer.add([item for item in encoded if is_heldout(item.document.id, task.heldout_share) == (split == "heldout")])
         shards = {split: writer.finish() for split, writer in writers.items()}
     return UnitResult(request=task.request, rejects=rejects, train=shards["train"], heldout=shards["heldout"])
 
 
-def _tokenised(task: UnitTask) -> Iterator[tuple[list[_Encoded], list[Reject]]]:
+def _writer(task: UnitTask, split: str) -> ShardWriter:
+    return ShardWriter(task.directory, f"{split}_{task.index:05d}", task.vocabulary.dtype, task.vocabulary.separator_id)
+
+
+def _tokenised(task: UnitTask) -> Iterator[tuple[list[Encoded], list[Reject]]]:
     """What the files hold, a batch at a time: documents with their token ids, and rejects, of which there are now more."""
-    encoder = open_encoder(task.vocabulary, task.engine)
+    encoder = DocumentEncoder(task.vocabulary, task.engine, task.rendering)
     for items in document_batches(_read(task)):
-        documents = accepted(items)
-        encoded = iter(zip(documents, encoder.encode_batch([document.text for document in documents]), strict=True))
-        judged = [item if isinstance(item, Reject) else _within(task.max_document_tokens, *next(encoded)) for item in items]
+        encoded = iter(encoder.encode(accepted(items)))
+        judged = [item if isinstance(item, Reject) else _within(task.max_document_tokens, next(encoded)) for item in items]
         yield [item for item in judged if not isinstance(item, Reject)], [item for item in judged if isinstance(item, Reject)]
 
 
-def _within(limit: int | None, document: Document, ids: NDArray[np.uint32]) -> _Encoded | Reject:
-    if limit is None or len(ids) <= limit:
-        return document, ids
-    return Reject(document.file, document.place, f"{len(ids):,} tokens, over corpus.max_document_tokens={limit}")
+def _within(limit: int | None, item: Encoded | Reject) -> Encoded | Reject:
+    if limit is None or isinstance(item, Reject) or len(item.ids) <= limit:
+        return item
+    return Reject(item.document.file, item.document.place, f"{len(item.ids):,} tokens, over corpus.max_document_tokens={limit}")
 
 
 def _read(task: UnitTask) -> Iterator[Document | Reject]:
     for file in task.unit.files:
         refuse_changed(file)
-        yield from read_documents(file.path, text_field=task.text_field, markdown=task.markdown)
-
-
-class _ShardWriter:
-    """Appends documents to one shard's token file and remembers where each starts."""
-
-    def __init__(self, task: UnitTask, split: str) -> None:
-        self._directory = task.directory
-        self._stem = f"{split}_{task.index:05d}"
-        self._dtype = task.vocabulary.dtype.newbyteorder("<")
-        self._separator = np.array([task.vocabulary.separator_id], dtype=np.uint32)
-        self._hash = xxhash.xxh3_128()
-        self._ids: list[str] = []
-        self._origins: list[str] = []
-        self._lengths: list[int] = []
-
-    def __enter__(self) -> "_ShardWriter":
-        self._partial = self._directory / f"{self._stem}.bin.partial-{os.getpid()}"
-        self._file = self._partial.open("wb")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
-
-    def add(self, batch: Sequence[_Encoded]) -> None:
-        if not batch:
-            return
-        parts = [part for _, ids in batch for part in (ids, self._separator)]
-        data = np.concatenate(parts, dtype=self._dtype, casting="same_kind").data
-        self._file.write(data)
-        self._hash.update(data)
-        self._ids += [document.id for document, _ in batch]
-        self._origins += [document.origin for document, _ in batch]
-        self._lengths += [len(ids) + 1 for _, ids in batch]
-
-    def finish(self) -> Shard | None:
-        """Make the shard durable. A split without documents has none."""
-        import pyarrow
-        from pyarrow import parquet
-
-        if not self._ids:
-            return None
-        lengths = np.array(self._lengths, dtype=np.int64)
-        num_tokens = int(lengths.sum())
-        starts = lengths.cumsum() - lengths
-        listed = self._directory / f"{self._stem}.documents.parquet"
-        partial = listed.with_name(f"{listed.name}.partial-{os.getpid()}")
-        table = pyarrow.table({"id": self._ids, "origin": self._origins, "start": starts, "tokens": lengths})
-        parquet.write_table(table, partial)
-        partial.rename(listed)
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        name = f"{self._stem}.bin"
-        self._partial.rename(self._directory / name)
-        return Shard(file=name, tokens=num_tokens, documents=len(self._ids), xxhash=self._hash.hexdigest())
+        yield from read_documents(file.path, text_field=task.text_field, markdown=task.markdown, messages_field=task.messages_field)

@@ -32,7 +32,7 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
 def prepare(path: Path, vocabulary: Vocabulary, corpus: CorpusConfig = ANY, **changes: Any) -> Manifest:
     """Prepare a folder as source `code`, a file a unit, into the shards beside it."""
     source = SourceConfig(role="general", paths=(str(path),), **changes)
-    shards = ShardsConfig(dir=str(path.parent / "shards"), document_separator=None, shard_bytes=1)
+    shards = ShardsConfig(dir=str(path.parent / "shards"), document_separator=None, shard_bytes=1, packing="concatenate")
     return prepare_source("code", source, shards, vocabulary, corpus=corpus)
 
 
@@ -138,7 +138,7 @@ def test_what_decides_the_documents_is_part_of_the_request_and_nothing_else(
 ) -> None:
     (tmp_path / "a.md").write_text("# A\n")
     plain = SourceConfig(role="general", paths=(str(tmp_path / "a.md"),))
-    shards = ShardsConfig(dir=str(tmp_path), document_separator=None, shard_bytes=1)
+    shards = ShardsConfig(dir=str(tmp_path), document_separator=None, shard_bytes=1, packing="concatenate")
 
     def requests(source: SourceConfig, corpus: CorpusConfig) -> list[str]:
         work = plan_source("code", source, shards, vocabulary, corpus=corpus)
@@ -152,7 +152,7 @@ def test_a_file_that_changed_after_it_was_listed_is_an_error_of_the_data(tmp_pat
     from orchestrator.shards.tokenize import run_unit
 
     file = write_texts(tmp_path / "a.jsonl", ["one"])
-    shards = ShardsConfig(dir=str(tmp_path / "shards"), document_separator=None, shard_bytes=1)
+    shards = ShardsConfig(dir=str(tmp_path / "shards"), document_separator=None, shard_bytes=1, packing="concatenate")
     source = SourceConfig(role="general", paths=(str(file),))
     (task,) = plan_source("code", source, shards, vocabulary, corpus=AS_SHIPPED).tasks
     write_texts(file, ["another"])

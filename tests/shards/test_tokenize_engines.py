@@ -28,7 +28,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> dict[EngineName, UnitTask
     source = SourceConfig(role="general", paths=(str(write_texts(folder / "a.jsonl.zst", TEXTS)),), heldout_share=0.2)
     found = {}
     for engine in ENGINES:
-        shards = ShardsConfig(dir=str(folder / engine), document_separator=None, shard_bytes=1)
+        shards = ShardsConfig(dir=str(folder / engine), document_separator=None, shard_bytes=1, packing="concatenate")
         (found[engine],) = plan_source("code", source, shards, vocabulary, corpus=AS_SHIPPED, engine=engine).tasks
     return found
 

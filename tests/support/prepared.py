@@ -8,7 +8,8 @@ from orchestrator.config.schema import Config, CorpusConfig, ShardsConfig, Sourc
 from orchestrator.mixture.plan import write_plan
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.shards.manifest import Manifest
-from orchestrator.shards.preparation import finish_source, plan_source
+from orchestrator.shards.packed import finish_packing, pack_shard, plan_packing
+from orchestrator.shards.preparation import chat_template_of, finish_source, plan_source
 from orchestrator.shards.tokenize import run_unit
 from orchestrator.shards.vocabulary import Vocabulary, load_vocabulary
 from tests.support.tiny import overrides, write_everything
@@ -20,14 +21,27 @@ def prepare_source(
     name: str, source: SourceConfig, shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig = AS_SHIPPED
 ) -> Manifest:
     """One source, its units one after the other."""
-    work = plan_source(name, source, shards, vocabulary, corpus=corpus)
+    chat = chat_template_of(source, str(vocabulary.file.parent))
+    work = plan_source(name, source, shards, vocabulary, corpus=corpus, chat=chat)
     return finish_source(work, [run_unit(task) for task in work.tasks], vocabulary)
+
+
+def pack_source(config: Config, manifest: Manifest) -> None:
+    """Pack one source, its shards one after the other."""
+    directory, length = Path(config.shards.dir) / manifest.name, config.training.sequence_length
+    finish_packing(directory, manifest, length, [pack_shard(task) for task in plan_packing(directory, manifest, length)])
 
 
 def prepare_sources(config: Config) -> dict[str, Manifest]:
     """Every source of a configuration."""
     vocabulary = load_vocabulary(config.model.path, config.shards.document_separator)
-    return {name: prepare_source(name, source, config.shards, vocabulary, corpus=config.corpus) for name, source in config.sources.items()}
+    manifests = {
+        name: prepare_source(name, source, config.shards, vocabulary, corpus=config.corpus) for name, source in config.sources.items()
+    }
+    if config.shards.packing == "best_fit":
+        for manifest in manifests.values():
+            pack_source(config, manifest)
+    return manifests
 
 
 def write_prepared(folder: Path, **changes: object) -> Config:
