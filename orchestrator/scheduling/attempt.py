@@ -47,7 +47,13 @@ def _run(run: RunDirectory, config: Config, attempt: int, checkpoint: Path | Non
     scheduling = config.scheduling
     cluster = ray_cluster(scheduling.world_size, scheduling.world_size * scheduling.gpus_per_rank)
     with cluster, _stopping_on_signals():  # in this order: Ray sets handlers of its own when it starts
-        workers = start_workers(run.plan, Path(config.shards.dir), config.feed.workers)
+        workers = start_workers(
+            run.plan,
+            Path(config.shards.dir),
+            config.feed.workers,
+            packing=config.shards.packing,
+            document_attention=config.feed.document_attention,
+        )
         run_gang(
             _rank,
             {"run": run.root, "attempt": attempt, "checkpoint": checkpoint, "workers": workers},

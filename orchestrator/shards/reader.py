@@ -116,6 +116,29 @@ class ShardReader:
         trained: NDArray[np.bool_] = np.cumsum(steps, axis=1, dtype=np.int8)[:, 1:-1] == 0
         return trained
 
+    def marks(
+        self, positions: Ints, sequence_length: int, *, document_attention: bool
+    ) -> tuple[NDArray[np.int32] | None, NDArray[np.bool_]]:
+        """What training needs to know of sequences beside their tokens.
+
+        Args:
+            positions: (n,) sequence numbers within one epoch of the split.
+            sequence_length: tokens a sequence, the shifted label not counted.
+            document_attention: whether each document sees itself alone.
+
+        Returns:
+            With document attention the `documents`, and the labels that carry loss: those `trained`, and with document attention not the
+            first of a document.
+
+        Raises:
+            ShardError: what lies beside a shard is missing or damaged.
+        """
+        trained = self.trained(positions, sequence_length)
+        if not document_attention:
+            return None, trained
+        documents = self.documents(positions, sequence_length)
+        return documents, trained & (documents[:, 1:] == documents[:, :-1])
+
     def _pieces(self, positions: Ints, sequence_length: int) -> Pieces:
         if self._packing == "concatenate":
             return cut_stream(positions, sequence_length, self._tokens_before)

@@ -121,6 +121,7 @@ def test_of_a_conversation_the_assistants_words_and_the_ends_of_its_turns_carry_
         f"\n{END}",
     ]
     start_id = vocabulary.open().token_to_id(START)
+    assert start_id
     assert [found.tokens.count(token) for token in (start_id, vocabulary.separator_id)] == [5, 1]
 
 
