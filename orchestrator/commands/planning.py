@@ -16,8 +16,9 @@ from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import make_plan
 from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.shards.epoch import Layout, read_epoch
 from orchestrator.shards.manifest import Manifest, read_manifest
-from orchestrator.shards.preparation import source_request
+from orchestrator.shards.preparation import chat_template_of, source_request
 from orchestrator.shards.vocabulary import Vocabulary, check_fits, load_vocabulary
 
 
@@ -114,16 +115,24 @@ def _ratios(spec_share: float | None, ratios: Mapping[str, float]) -> Ratios:
 
 
 def _supply(config: Config, manifest: Manifest) -> Supply:
-    length = config.training.sequence_length
-    unique = manifest.unique_sequences("train", length)
+    layout = _layout(config)
+    epoch = read_epoch(Path(config.shards.dir) / manifest.name, manifest, "train", layout)
     return Supply(
         name=manifest.name,
         role=manifest.role,
-        fingerprint=manifest.fingerprint,
-        unique_sequences=unique,
-        trained_tokens=unique * length,
+        fingerprint=layout.fingerprint(manifest),
+        unique_sequences=epoch.sequences,
+        trained_tokens=epoch.trained_tokens,
         weight=exact(config.sources[manifest.name].weight),
         max_epochs=config.mixture.max_epochs.get(manifest.name, 1.0),
+    )
+
+
+def _layout(config: Config) -> Layout:
+    return Layout(
+        packing=config.shards.packing,
+        sequence_length=config.training.sequence_length,
+        document_attention=config.feed.document_attention,
     )
 
 
@@ -138,15 +147,29 @@ def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) 
         raise ConfigError(
             f"source {name!r} was prepared with role {manifest.role} and is configured as {source.role}. Run `midtrain prepare` again."
         )
-    if manifest.request != source_request(name, config.sources, config.corpus):
+    chat = chat_template_of(source, config.model.path)
+    if manifest.request != source_request(name, config.sources, config.corpus, chat):
         raise ConfigError(
-            f"source {name!r} was prepared from other paths or held-out documents, or with another text_field, markdown, "
-            f"corpus.max_document_tokens, duplicates, evaluation_sets or allowed_overlap. Run `midtrain prepare` again."
+            f"source {name!r} was prepared from other paths or held-out documents, or with another text_field, markdown, messages_field, "
+            f"masked_prefix, chat template, corpus.max_document_tokens, duplicates, evaluation_sets or allowed_overlap. "
+            f"Run `midtrain prepare` again."
         )
-    length = config.training.sequence_length
+    _check_epochs(config, manifest)
+
+
+def _check_epochs(config: Config, manifest: Manifest) -> None:
+    """Every split that is used must have something to train or to measure."""
+    name, source, layout = manifest.name, config.sources[manifest.name], _layout(config)
+    length = layout.sequence_length
     kept_back = bool(source.heldout_paths) or source.heldout_share > 0
     for split, needed in (("train", True), ("heldout", kept_back)):
-        if needed and not manifest.unique_sequences(split, length):
+        epoch = read_epoch(Path(config.shards.dir) / name, manifest, split, layout) if needed else None
+        if epoch and not epoch.trained_tokens and manifest.tokens(split) > length:
+            raise DataError(
+                f"source {name!r}: none of its {manifest.tokens(split):,} {split} tokens carries loss: masked_prefix, the chat template or "
+                f"feed.document_attention={config.feed.document_attention} takes it from all of them. Give it other documents."
+            )
+        if epoch and not epoch.trained_tokens:
             shorter = manifest.tokens(split) - 1
             remedy = f", or shorten the sequence to {shorter}" if shorter >= SHORTEST_SEQUENCE_TOKENS else ""
             raise DataError(

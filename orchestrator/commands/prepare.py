@@ -1,6 +1,7 @@
 """`midtrain prepare`: sources into token shards. What is wrong with them is found before anything is tokenised."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.commands.auditing import audit_sources, refuse_unfit, search_duplicates
@@ -9,16 +10,18 @@ from orchestrator.commands.steps import Step, Steps
 from orchestrator.config.schema import Config, CorpusConfig, ShardsConfig, SourceConfig
 from orchestrator.corpus.duplicate_search import Repeated, parts_in_priority, repeated_by_unit
 from orchestrator.corpus.source_audit import SourceAudit
-from orchestrator.corpus.units import list_units
+from orchestrator.corpus.units import SPLITS, list_units
 from orchestrator.scheduling.tasks import RayPool
+from orchestrator.shards.encoding import Rendering
 from orchestrator.shards.engine_sample import EngineTask, choose_source_engine
 from orchestrator.shards.engines import EngineName
 from orchestrator.shards.manifest import Manifest
-from orchestrator.shards.preparation import finish_source, source_request
+from orchestrator.shards.packed import finish_packing, pack_shard, plan_packing, read_packed
+from orchestrator.shards.preparation import chat_template_of, finish_source, source_request
 from orchestrator.shards.tokenize import TokeniseTask, UnitResult, tokenise_unit
 from orchestrator.shards.vocabulary import Vocabulary, check_fits, load_vocabulary
 
-_CHOOSE, _TOKENISE = Step("choosing engines", "sources"), Step("tokenising", "B")
+_CHOOSE, _TOKENISE, _PACK = Step("choosing engines", "sources"), Step("tokenising", "B"), Step("packing", "B")
 
 
 def prepare(config: Config, console: Console) -> list[Manifest]:
@@ -32,18 +35,33 @@ def prepare(config: Config, console: Console) -> list[Manifest]:
     """
     vocabulary = load_vocabulary(config.model.path, config.shards.document_separator)
     check_fits(vocabulary, config.model.path)
+    renderings = {
+        name: Rendering(masked_prefix=source.masked_prefix, chat=chat_template_of(source, config.model.path))
+        for name, source in config.sources.items()
+    }
     with RayPool() as pool:
-        return prepare_sources(config.sources, config.corpus, config.shards, vocabulary=vocabulary, steps=Steps(pool, console))
+        steps = Steps(pool, console)
+        manifests = prepare_sources(config.sources, config.corpus, config.shards, vocabulary=vocabulary, renderings=renderings, steps=steps)
+        if config.shards.packing == "best_fit":
+            pack_sources(Path(config.shards.dir), manifests, config.training.sequence_length, steps)
+    return manifests
 
 
 def prepare_sources(
-    sources: Mapping[str, SourceConfig], corpus: CorpusConfig, shards: ShardsConfig, *, vocabulary: Vocabulary, steps: Steps
+    sources: Mapping[str, SourceConfig],
+    corpus: CorpusConfig,
+    shards: ShardsConfig,
+    *,
+    vocabulary: Vocabulary,
+    renderings: Mapping[str, Rendering],
+    steps: Steps,
 ) -> list[Manifest]:
     """Prepare sources: list, audit, decide, and only then tokenise.
 
     Args:
         sources, corpus, shards: as configured.
         vocabulary: the tokenizer.
+        renderings: source -> what its documents become before they are encoded.
         steps: what does the work.
 
     Raises:
@@ -58,14 +76,14 @@ def prepare_sources(
     choices = steps.do(_CHOOSE, choose_source_engine, [EngineTask(name, units[name], vocabulary) for name in sources])
     dropped = repeated_by_unit(parts, search) if corpus.duplicates == "remove" else {}
     tasks = [
-        _tasks(audit, choice.name, dropped, vocabulary=vocabulary, most_tokens=corpus.max_document_tokens)
+        _tasks(audit, choice.name, dropped, _Settings(vocabulary, renderings[audit.name], corpus.max_document_tokens))
         for audit, choice in zip(audits, choices, strict=True)
     ]
     return [
         finish_source(
             audit,
             results,
-            request=source_request(audit.name, sources, corpus),
+            request=source_request(audit.name, sources, corpus, renderings[audit.name].chat),
             vocabulary=vocabulary,
             engine=choice,
             duplicates=search.counts,
@@ -75,14 +93,22 @@ def prepare_sources(
     ]
 
 
-def _tasks(
-    audit: SourceAudit, engine: EngineName, dropped: Mapping[tuple[str, int], Repeated], *, vocabulary: Vocabulary, most_tokens: int | None
-) -> list[TokeniseTask]:
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What all units of a source are tokenised by."""
+
+    vocabulary: Vocabulary
+    rendering: Rendering
+    max_document_tokens: int | None
+
+
+def _tasks(audit: SourceAudit, engine: EngineName, dropped: Mapping[tuple[str, int], Repeated], settings: _Settings) -> list[TokeniseTask]:
     return [
         TokeniseTask(
             unit=unit,
-            max_document_tokens=most_tokens,
-            vocabulary=vocabulary,
+            max_document_tokens=settings.max_document_tokens,
+            rendering=settings.rendering,
+            vocabulary=settings.vocabulary,
             engine=engine,
             dropped=dropped.get((audit.name, unit.index), {}),
         )
@@ -94,3 +120,30 @@ def _tokenise(tasks: Sequence[Sequence[TokeniseTask]], steps: Steps) -> list[lis
     """Tokenise the units of all sources."""
     results = iter(steps.do(_TOKENISE, tokenise_unit, [task for of_source in tasks for task in of_source]))
     return [[next(results) for _ in of_source] for of_source in tasks]
+
+
+def pack_sources(shards_dir: Path, manifests: Sequence[Manifest], sequence_length: int, steps: Steps) -> None:
+    """Pack the sources that are not packed for a sequence length, and tell what was cut.
+
+    Raises:
+        OrchestratorError: a shard is missing or damaged, or an index cannot be written.
+    """
+    tasks = {manifest.name: plan_packing(shards_dir / manifest.name, manifest, sequence_length) for manifest in manifests}
+    packed = iter(steps.do(_PACK, pack_shard, [task for own in tasks.values() for task in own]))
+    for manifest in manifests:
+        directory = shards_dir / manifest.name
+        if own := tasks[manifest.name]:
+            finish_packing(directory, manifest, sequence_length, [next(packed) for _ in own])
+        _tell_packing(directory, manifest, sequence_length, steps)
+
+
+def _tell_packing(directory: Path, manifest: Manifest, sequence_length: int, steps: Steps) -> None:
+    packed = read_packed(directory, manifest, sequence_length)
+    for split in SPLITS:
+        if shards := packed.shards(split):
+            sequences, cut = sum(shard.sequences for shard in shards), sum(shard.cut_documents for shard in shards)
+            used = manifest.tokens(split) / (sequences * (sequence_length + 1))
+            steps.console.note(
+                f"source {manifest.name!r}, {split}: {sequences:,} sequences, {used:.2%} full; {cut:,} of {manifest.documents(split):,} "
+                f"documents are longer than a sequence of training.sequence_length={sequence_length} and were cut"
+            )

@@ -27,7 +27,7 @@ class Unit:
         directory: the source's directory, where results go.
         index: the unit's number within its source.
         files: in order.
-        text_field: of JSONL and Parquet.
+        text_field, messages_field: of JSONL and Parquet; see `read_documents`.
         markdown: what is a document of a .md file.
         heldout_share: share of the documents that go to the held-out split; 1: all of them.
     """
@@ -36,6 +36,7 @@ class Unit:
     index: int
     files: tuple[SourceFile, ...]
     text_field: str
+    messages_field: str | None
     markdown: MarkdownUnit
     heldout_share: float
 
@@ -46,7 +47,7 @@ class Unit:
     @property
     def request(self) -> str:
         """A hash of all but the place. A file that changed has another version."""
-        asked = (self.text_field, self.markdown, self.heldout_share)
+        asked = (self.text_field, self.messages_field, self.markdown, self.heldout_share)
         return xxhash.xxh3_128_hexdigest(repr(([astuple(file) for file in self.files], asked)).encode())
 
     def result(self, kind: str, suffix: str) -> Path:
@@ -61,7 +62,11 @@ class Unit:
         """
         for file in self.files:
             refuse_changed(file)
-            yield from read_documents(file.path, text_field=self.text_field, markdown=self.markdown)
+            yield from self.read_file(file)
+
+    def read_file(self, file: SourceFile) -> Iterator[Document | Reject]:
+        """What one of the files holds, in order."""
+        return read_documents(file.path, text_field=self.text_field, markdown=self.markdown, messages_field=self.messages_field)
 
     def split_of(self, document: Document) -> Split:
         """The split that a document of the unit belongs to."""
@@ -82,6 +87,8 @@ def list_units(name: str, source: SourceConfig, *, directory: Path, unit_bytes: 
     trained = list_files(name, source.paths)
     heldout = list_files(name, source.heldout_paths) if source.heldout_paths else []
     _refuse_shared(name, trained, heldout)
+    if source.messages_field is not None:
+        _refuse_texts(name, [*trained, *heldout])
     groups = [
         (group, share) for files, share in ((trained, source.heldout_share), (heldout, 1.0)) for group in into_groups(files, unit_bytes)
     ]
@@ -91,6 +98,7 @@ def list_units(name: str, source: SourceConfig, *, directory: Path, unit_bytes: 
             index=index,
             files=group,
             text_field=source.text_field,
+            messages_field=source.messages_field,
             markdown=source.markdown,
             heldout_share=share,
         )
@@ -103,6 +111,14 @@ def _refuse_shared(name: str, trained: Sequence[SourceFile], heldout: Sequence[S
     paths = {file.path for file in trained}
     if shared := [file.path for file in heldout if file.path in paths]:
         raise DataError(f"source {name!r}: {shared[0]} is both in paths and in heldout_paths. Take it out of one of them.")
+
+
+def _refuse_texts(name: str, files: Sequence[SourceFile]) -> None:
+    """A text is no conversation."""
+    if texts := [file.path for file in files if file.path.endswith((".txt", ".md"))]:
+        raise DataError(
+            f"source {name!r} has messages_field, and {texts[0]} is a text. Give JSONL or Parquet, or make it a source of its own."
+        )
 
 
 @contextmanager

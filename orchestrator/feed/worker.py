@@ -13,6 +13,7 @@ from orchestrator.feed.block import Block, build_block
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.shards.manifest import read_manifest
+from orchestrator.shards.packing import PackingMethod
 from orchestrator.shards.reader import ShardReader
 
 
@@ -33,8 +34,9 @@ class FeedWorker:
 
 
 class _Worker:
-    def __init__(self, plan_file: str, shards_dir: str) -> None:
+    def __init__(self, plan_file: str, shards_dir: str, packing: PackingMethod = "concatenate", document_attention: bool = False) -> None:
         self._plan_file, self._shards_dir = Path(plan_file), Path(shards_dir)
+        self._packing, self._document_attention = packing, document_attention
 
     @cached_property
     def _plan(self) -> Plan:
@@ -44,28 +46,34 @@ class _Worker:
     def _readers(self) -> list[ShardReader]:
         """Opened at the first block, not before: an actor that fails as it is made cannot say why."""
         directories = [self._shards_dir / source.name for source in self._plan.sources]
-        return [ShardReader(d, read_manifest(d, d.name), "train") for d in directories]
+        return [ShardReader(d, read_manifest(d, d.name), "train", self._packing) for d in directories]
 
     def block(self, first_step: int, num_steps: int, rank: int, world_size: int) -> Block:
         steps = range(first_step, first_step + num_steps)
-        return build_block(self._plan, self._readers, steps=steps, rank=rank, world_size=world_size)
+        return build_block(
+            self._plan, self._readers, steps=steps, rank=rank, world_size=world_size, document_attention=self._document_attention
+        )
 
 
-def start_workers(plan_file: Path, shards_dir: Path, places: Sequence[Place]) -> list[FeedWorker]:
+def start_workers(
+    plan_file: Path, shards_dir: Path, places: Sequence[Place], *, packing: PackingMethod = "concatenate", document_attention: bool = False
+) -> list[FeedWorker]:
     """Start data-mixing workers on the connected cluster. One that dies is started anew, and its blocks are built again.
 
     Args:
         plan_file: the run's plan.json.
         shards_dir: where the prepared sources are.
         places: one a worker. When a node is gone, its workers start on another one.
+        packing: how documents lie in sequences.
+        document_attention: whether each document sees itself alone.
     """
-    return [FeedWorker(_start(plan_file, shards_dir, place.node), place) for place in places]
+    given = (str(plan_file), str(shards_dir), packing, document_attention)
+    return [FeedWorker(_start(place.node, given), place) for place in places]
 
 
-def _start(plan_file: Path, shards_dir: Path, node: str) -> Any:
+def _start(node: str, given: tuple[str, str, PackingMethod, bool]) -> Any:
     strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=True)
-    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=strategy)(_Worker)
-    return actor.remote(str(plan_file), str(shards_dir))
+    return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=strategy)(_Worker).remote(*given)
 
 
 def workers_for(workers: Sequence[FeedWorker], node: str) -> list[FeedWorker]:

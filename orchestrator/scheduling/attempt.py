@@ -49,7 +49,9 @@ def _run(run: RunDirectory, config: Config, attempt: int, checkpoint: Path | Non
     cluster = ray_cluster(scheduling.world_size, scheduling.world_size * scheduling.gpus_per_rank)
     with cluster, _stopping_on_signals():  # in this order: Ray sets handlers of its own when it starts
         places = feed_places(cluster_nodes(), config.feed, gpus_per_rank=scheduling.gpus_per_rank)
-        workers = start_workers(run.plan, Path(config.shards.dir), places)
+        workers = start_workers(
+            run.plan, Path(config.shards.dir), places, packing=config.shards.packing, document_attention=config.feed.document_attention
+        )
         run_gang(
             _rank,
             {"run": run.root, "attempt": attempt, "checkpoint": checkpoint, "workers": workers},

@@ -27,6 +27,7 @@ from orchestrator.feed.worker import FeedWorker, workers_for
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.shards.epoch import Layout, read_epoch
 from orchestrator.shards.manifest import Manifest, read_manifest
 from orchestrator.shards.reader import ShardReader
 from orchestrator.tracking.metrics import MetricsFile
@@ -85,6 +86,8 @@ class _RankAttempt:
         self._ranks = _TorchRanks()
         self._manifests = [read_manifest(Path(config.shards.dir) / source.name, source.name) for source in plan.sources]
         self._engine = Engine(config.model, config.training, self._ranks.world_size)
+        if config.feed.document_attention:
+            self._engine.require_document_attention()
         fresh: dict[str, Any] = {"step": 0, "tokens": [0] * len(plan.sources)}
         state = self._engine.load(job.checkpoint) if job.checkpoint else fresh
         self._from_step: int = state["step"]
@@ -121,7 +124,8 @@ class _RankAttempt:
     def _batches(self) -> Iterator[Batch]:
         each = self._plan.sequences_per_step // self._ranks.world_size
         token_bytes = max(np.dtype(manifest.dtype).itemsize for manifest in self._manifests)
-        sequence_bytes = (self._plan.sequence_length + 1) * token_bytes
+        mark_bytes = 1 + 4 * self._config.feed.document_attention if self._has_marks else 0  # trained, and documents
+        sequence_bytes = (self._plan.sequence_length + 1) * (token_bytes + mark_bytes)
         return load_batches(
             workers_for(self._job.workers, ray.get_runtime_context().get_node_id()),
             range(self._from_step, self._plan.steps),
@@ -129,6 +133,11 @@ class _RankAttempt:
             prefetch_blocks=self._config.feed.prefetch_blocks,
             rank_of=(self._ranks.rank, self._ranks.world_size),
         )
+
+    @property
+    def _has_marks(self) -> bool:
+        untrained = any(manifest.untrained_tokens("train") for manifest in self._manifests)
+        return untrained or self._config.shards.packing == "best_fit" or self._config.feed.document_attention
 
     def _end_interval(self) -> LoggedInterval:
         steps, sums = self._interval, self._sums.collect()
@@ -188,15 +197,18 @@ class _TorchRanks:
 
 def _open_heldout(config: Config, plan: Plan, manifests: Sequence[Manifest]) -> Iterator[Heldout]:
     """The held-out sequences of the sources that have any."""
+    packing, document_attention = config.shards.packing, config.feed.document_attention
+    layout = Layout(packing=packing, sequence_length=plan.sequence_length, document_attention=document_attention)
     for source, manifest in zip(plan.sources, manifests, strict=True):
-        num = manifest.unique_sequences("heldout", plan.sequence_length)
-        if num:
+        directory = Path(config.shards.dir) / source.name
+        if num := read_epoch(directory, manifest, "heldout", layout).sequences:
             yield choose_heldout(
                 source.name,
-                ShardReader(Path(config.shards.dir) / source.name, manifest, "heldout"),
+                ShardReader(directory, manifest, "heldout", packing),
                 unique_sequences=num,
                 max_sequences=config.evaluation.max_sequences,
                 sequence_length=plan.sequence_length,
+                document_attention=document_attention,
             )
 
 

@@ -9,7 +9,6 @@ import xxhash
 
 from orchestrator.corpus.documents import Document
 from orchestrator.corpus.files import refuse_changed
-from orchestrator.corpus.reading import read_documents
 from orchestrator.corpus.storage import SourceFile
 from orchestrator.corpus.units import Unit, writing_to
 from orchestrator.runs.records import read_record, write_record
@@ -94,7 +93,7 @@ def sample_texts(units: Sequence[Unit]) -> list[str]:
 
 def _beginning(unit: Unit, file: SourceFile, *, num_documents: int, num_characters: int) -> Iterator[str]:
     refuse_changed(file)
-    items = read_documents(file.path, text_field=unit.text_field, markdown=unit.markdown)
+    items = unit.read_file(file)
     for text in islice((item.text for item in items if isinstance(item, Document)), num_documents):
         yield text
         num_characters -= len(text)

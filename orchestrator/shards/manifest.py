@@ -21,18 +21,55 @@ _MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shard:
-    """One token file.
+    """One token file, and beside it where its documents start and which tokens carry no loss.
 
     Attributes:
         file: its path below the source's directory.
         tokens, documents: how many it holds; each document's separator counts as a token of it.
         xxhash: xxh3-128 of its bytes.
+        marks_xxhash: of the bytes of the two files beside it.
+        untrained_tokens: how many carry no loss.
+        untrained_spans: in how many runs these are; without any, there is no file of them.
+        untrained_firsts: how many documents have a first token that carries no loss.
     """
 
     file: str
     tokens: int
     documents: int
     xxhash: str
+    marks_xxhash: str = ""
+    untrained_tokens: int = 0
+    untrained_spans: int = 0
+    untrained_firsts: int = 0
+
+    @property
+    def starts_file(self) -> str:
+        """(documents,) the first token of each, uint64 little-endian."""
+        return f"{self.file.removesuffix('.bin')}.starts.bin"
+
+    @property
+    def untrained_file(self) -> str:
+        """(untrained_spans, 2) first token of each span and the one after its last, uint64 little-endian; sorted, none touches another."""
+        return f"{self.file.removesuffix('.bin')}.untrained.bin"
+
+    @property
+    def files(self) -> list[str]:
+        """All of them."""
+        return [self.file, self.starts_file, *([self.untrained_file] if self.untrained_spans else [])]
+
+    def is_written(self, directory: Path, token_bytes: int) -> bool:
+        """Whether its files are there, and as long as they should be.
+
+        Args:
+            directory: of the source.
+            token_bytes: of one token.
+
+        """
+        sizes = [self.tokens * token_bytes, 8 * self.documents, 16 * self.untrained_spans]
+        paths = [directory / file for file in self.files]
+        return (directory / self.documents_file).is_file() and all(
+            path.is_file() and path.stat().st_size == size for path, size in zip(paths, sizes, strict=False)
+        )
 
     @property
     def documents_file(self) -> str:
@@ -91,12 +128,15 @@ class Manifest:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the content: tokenizer, and every shard's bytes in order."""
-        content = [self.tokenizer, self.dtype, [s.xxhash for s in self.train], [s.xxhash for s in self.heldout]]
+        """A hash of the content: tokenizer, and every shard's bytes, starts and spans in order."""
+        content = [self.tokenizer, self.dtype, *([[s.xxhash, s.marks_xxhash] for s in split] for split in (self.train, self.heldout))]
         return xxhash.xxh3_128_hexdigest(json.dumps(content).encode())
 
     def tokens(self, split: str) -> int:
         return sum(shard.tokens for shard in self.shards(split))
+
+    def untrained_tokens(self, split: str) -> int:
+        return sum(shard.untrained_tokens for shard in self.shards(split))
 
     def documents(self, split: str) -> int:
         return sum(shard.documents for shard in self.shards(split))

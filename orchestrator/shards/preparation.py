@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import astuple
 from pathlib import Path
 
 import xxhash
@@ -15,34 +16,54 @@ from orchestrator.corpus.source_audit import SourceAudit, refuse_nothing_to_trai
 from orchestrator.corpus.unit_audit import ids_file
 from orchestrator.corpus.units import SPLITS, writing_to
 from orchestrator.errors import DataError
+from orchestrator.shards.chat import ChatTemplate, load_chat_template
 from orchestrator.shards.engines import EngineChoice
 from orchestrator.shards.manifest import Audit, Manifest, forget_manifest, write_manifest, write_rejects
 from orchestrator.shards.tokenize import UnitResult
 from orchestrator.shards.vocabulary import Vocabulary
 
 _OF_A_UNIT = re.compile(r"(?:train|heldout|unit|audit)_\d{5,}\..+")
+_PACKED = re.compile(r"((?:train|heldout)_\d{5,})\.best_fit_\d+\.bin")
 _PARTIAL = re.compile(r".+\.partial-\d+")
 
 
-def source_request(name: str, sources: Mapping[str, SourceConfig], corpus: CorpusConfig) -> str:
-    """A hash of what the configuration says of a source's documents; another one is another preparation.
+def source_request(name: str, sources: Mapping[str, SourceConfig], corpus: CorpusConfig, chat: ChatTemplate | None) -> str:
+    """A hash of what the configuration and the chat template say of a source's documents; another one is another preparation.
 
     Args:
         name: the source.
         sources: all of them: where duplicates are removed, any of them may hold what another one drops.
         corpus: what is rejected, looked for and dropped.
+        chat: what the source's conversations are rendered by; none: it has none.
     """
     involved = sources if corpus.duplicates == "remove" else {name: sources[name]}
     said = [
         [(other, source.role, *_documents_of(source)) for other, source in involved.items()],
         [corpus.max_document_tokens, corpus.duplicates, corpus.evaluation_sets, sorted(corpus.allowed_overlap)],
-        name,
+        [name, chat and astuple(chat)],
     ]
     return xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
 
 
+def chat_template_of(source: SourceConfig, model_path: str) -> ChatTemplate | None:
+    """The model's chat template, if a source is one of conversations.
+
+    Raises:
+        ConfigError: the model has none.
+    """
+    return None if source.messages_field is None else load_chat_template(model_path)
+
+
 def _documents_of(source: SourceConfig) -> tuple[object, ...]:
-    return source.paths, source.heldout_paths, source.heldout_share, source.text_field, source.markdown
+    return (
+        source.paths,
+        source.heldout_paths,
+        source.heldout_share,
+        source.text_field,
+        source.markdown,
+        source.messages_field,
+        source.masked_prefix,
+    )
 
 
 def check_audit(audit: SourceAudit, max_reject_share: float) -> None:
@@ -142,7 +163,14 @@ def _remove_others(audit: SourceAudit, results: Sequence[UnitResult]) -> None:
     kept = {unit.result(kind, ".json").name for unit in audit.units for kind in ("unit", "audit")}
     for unit, audited, result in zip(audit.units, audit.audits, results, strict=True):
         kept |= {ids_file(unit, split).name for split in SPLITS if audited.num_documents[split]}
-        kept |= {name for shard in result.shards for name in (shard.file, shard.documents_file)}
+        kept |= {name for shard in result.shards for name in (*shard.files, shard.documents_file)}
     for path in audit.directory.iterdir():
-        if path.name not in kept and (_OF_A_UNIT.fullmatch(path.name) or _PARTIAL.fullmatch(path.name)):
+        if _is_left_over(path.name, kept):
             path.unlink()
+
+
+def _is_left_over(name: str, kept: Set[str]) -> bool:
+    """Whether a file is of a unit that is no more. How a shard that is kept was packed is kept with it."""
+    packed = _PACKED.fullmatch(name)
+    of_kept = f"{packed[1]}.bin" in kept if packed else name in kept
+    return not of_kept and bool(_OF_A_UNIT.fullmatch(name) or _PARTIAL.fullmatch(name))

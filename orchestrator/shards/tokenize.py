@@ -1,27 +1,26 @@
 """One unit of work: read its files, keep back the held-out documents, tokenise, write a shard of each split, and last the marker."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import xxhash
-from numpy.typing import NDArray
 
 from orchestrator.corpus.batches import accepted, document_batches
-from orchestrator.corpus.documents import Document, Reject
+from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicate_search import Repeated
 from orchestrator.corpus.hashes import Ints
 from orchestrator.corpus.units import SPLITS, Split, Unit, writing_to
 from orchestrator.runs.records import read_record, write_record
-from orchestrator.shards.encoder import open_encoder
+from orchestrator.shards.encoding import DocumentEncoder, Encoded, Rendering
 from orchestrator.shards.engines import EngineName
 from orchestrator.shards.manifest import Shard, forget_manifest
 from orchestrator.shards.vocabulary import Vocabulary
+from orchestrator.shards.writing import ShardWriter
 
-_Encoded = tuple[Document, NDArray[np.uint32]]
+_FORMAT = 2  # of what is written; another one is another result
 _NO_NUMBERS: Ints = np.zeros(0, dtype=np.int64)
 
 
@@ -56,6 +55,7 @@ class TokeniseTask:
     Attributes:
         unit: the files, and which of their documents are held out.
         max_document_tokens: a document with more, the separator not counted, is rejected; none: any length.
+        rendering: what documents become before they are encoded.
         vocabulary: the tokenizer.
         engine: what encodes. Engines agree as far as was sampled, so a result is sure to be had again only from the same one.
         dropped: the documents to leave out.
@@ -63,6 +63,7 @@ class TokeniseTask:
 
     unit: Unit
     max_document_tokens: int | None
+    rendering: Rendering
     vocabulary: Vocabulary
     engine: EngineName
     dropped: Repeated = field(default_factory=dict)
@@ -83,19 +84,18 @@ class TokeniseTask:
     @property
     def request(self) -> str:
         """A hash of all but the place."""
-        tokens = (self.vocabulary.fingerprint, self.vocabulary.separator_id, self.engine, self.max_document_tokens)
+        asked = (self.vocabulary.fingerprint, self.vocabulary.separator_id, self.engine, self.max_document_tokens, self.rendering)
         dropped = [(split, xxhash.xxh3_128_hexdigest(self.dropped[split].tobytes())) for split in SPLITS if split in self.dropped]
-        return xxhash.xxh3_128_hexdigest(repr((self.unit.request, tokens, dropped)).encode())
+        return xxhash.xxh3_128_hexdigest(repr((_FORMAT, self.unit.request, asked, dropped)).encode())
 
     def completed(self) -> UnitResult | None:
         """The result, if the unit was completed for the same request."""
         try:
             result = read_record(self.marker, UnitResult)
-            sizes = [(self.unit.directory / shard.file).stat().st_size for shard in result.shards]
         except (OSError, ValueError):
             return None
-        complete = sizes == [shard.tokens * self.vocabulary.dtype.itemsize for shard in result.shards]
-        return result if complete and result.request == self.request else None
+        there = all(shard.is_written(self.unit.directory, self.vocabulary.dtype.itemsize) for shard in result.shards)
+        return result if there and result.request == self.request else None
 
 
 def tokenise_unit(task: TokeniseTask) -> UnitResult:
@@ -115,7 +115,7 @@ def _write_shards(task: TokeniseTask) -> UnitResult:
     rejects: list[Reject] = []
     num_read = num_dropped = 0
     with ExitStack() as stack:
-        writers = {split: stack.enter_context(_ShardWriter(task, split)) for split in SPLITS}
+        writers = {split: stack.enter_context(_writer(task, split)) for split in SPLITS}
         for batch in _tokenised(task):
             num_read += batch.num_read
             num_dropped += batch.num_read - len(batch.rejects) - sum(map(len, batch.encoded.values()))
@@ -134,34 +134,37 @@ def _write_shards(task: TokeniseTask) -> UnitResult:
     )
 
 
+def _writer(task: TokeniseTask, split: Split) -> ShardWriter:
+    return ShardWriter(task.unit.directory, task.unit.result(split, "").name, task.vocabulary.dtype, task.vocabulary.separator_id)
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """A batch of what files hold: how much that was, documents with their token ids, and rejects, of which there are now more."""
 
     num_read: int
-    encoded: dict[Split, list[_Encoded]]
+    encoded: dict[Split, list[Encoded]]
     rejects: list[Reject]
 
 
 def _tokenised(task: TokeniseTask) -> Iterator[_Batch]:
-    encoder = open_encoder(task.vocabulary, task.engine)
+    encoder = DocumentEncoder(task.vocabulary, task.engine, task.rendering)
     repeats = {split: _Repeats(task.dropped.get(split, _NO_NUMBERS)) for split in SPLITS}
     for items in document_batches(task.unit.read()):
         kept = [item for item in items if isinstance(item, Reject) or not repeats[task.unit.split_of(item)].next_is_one()]
-        documents = accepted(kept)
-        encoded = iter(zip(documents, encoder.encode_batch([document.text for document in documents]), strict=True))
-        judged = [item if isinstance(item, Reject) else _within(task.max_document_tokens, *next(encoded)) for item in kept]
-        parted: dict[Split, list[_Encoded]] = {split: [] for split in SPLITS}
+        encoded = iter(encoder.encode(accepted(kept)))
+        judged = [item if isinstance(item, Reject) else _within(task.max_document_tokens, next(encoded)) for item in kept]
+        parted: dict[Split, list[Encoded]] = {split: [] for split in SPLITS}
         for item in judged:
             if not isinstance(item, Reject):
-                parted[task.unit.split_of(item[0])].append(item)
+                parted[task.unit.split_of(item.document)].append(item)
         yield _Batch(len(items), parted, [item for item in judged if isinstance(item, Reject)])
 
 
-def _within(limit: int | None, document: Document, ids: NDArray[np.uint32]) -> _Encoded | Reject:
-    if limit is None or len(ids) <= limit:
-        return document, ids
-    return Reject(document.file, document.place, f"{len(ids):,} tokens, over corpus.max_document_tokens={limit}")
+def _within(limit: int | None, item: Encoded | Reject) -> Encoded | Reject:
+    if limit is None or isinstance(item, Reject) or len(item.ids) <= limit:
+        return item
+    return Reject(item.document.file, item.document.place, f"{len(item.ids):,} tokens, over corpus.max_document_tokens={limit}")
 
 
 class _Repeats:
@@ -177,58 +180,3 @@ class _Repeats:
         if is_one:
             self._next = next(self._numbers, None)
         return is_one
-
-
-class _ShardWriter:
-    """Appends documents to one shard's token file and remembers where each starts."""
-
-    def __init__(self, task: TokeniseTask, split: Split) -> None:
-        self._directory = task.unit.directory
-        self._stem = task.unit.result(split, "").name
-        self._dtype = task.vocabulary.dtype.newbyteorder("<")
-        self._separator = np.array([task.vocabulary.separator_id], dtype=np.uint32)
-        self._hash = xxhash.xxh3_128()
-        self._ids: list[str] = []
-        self._origins: list[str] = []
-        self._lengths: list[int] = []
-
-    def __enter__(self) -> "_ShardWriter":
-        self._partial = self._directory / f"{self._stem}.bin.partial-{os.getpid()}"
-        self._file = self._partial.open("wb")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
-
-    def add(self, batch: Sequence[_Encoded]) -> None:
-        if not batch:
-            return
-        parts = [part for _, ids in batch for part in (ids, self._separator)]
-        data = np.concatenate(parts, dtype=self._dtype, casting="same_kind").data
-        self._file.write(data)
-        self._hash.update(data)
-        self._ids += [document.id for document, _ in batch]
-        self._origins += [document.origin for document, _ in batch]
-        self._lengths += [len(ids) + 1 for _, ids in batch]
-
-    def finish(self) -> Shard | None:
-        """Make the shard durable. A split without documents has none."""
-        import pyarrow
-        from pyarrow import parquet
-
-        if not self._ids:
-            return None
-        lengths = np.array(self._lengths, dtype=np.int64)
-        num_tokens = int(lengths.sum())
-        starts = lengths.cumsum() - lengths
-        listed = self._directory / f"{self._stem}.documents.parquet"
-        partial = listed.with_name(f"{listed.name}.partial-{os.getpid()}")
-        table = pyarrow.table({"id": self._ids, "origin": self._origins, "start": starts, "tokens": lengths})
-        parquet.write_table(table, partial)
-        partial.rename(listed)
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        name = f"{self._stem}.bin"
-        self._partial.rename(self._directory / name)
-        return Shard(file=name, tokens=num_tokens, documents=len(self._ids), xxhash=self._hash.hexdigest())

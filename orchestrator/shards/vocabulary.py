@@ -81,7 +81,7 @@ def model_vocabulary_size(model_path: str) -> int:
         ConfigError: the config is missing or does not say.
     """
     file = model_file(model_path, "config.json")
-    config = _read_object(file)
+    config = read_object(file)
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if not isinstance(size, int):
         raise ConfigError(f"{file} has no vocab_size, so the tokenizer cannot be checked against it. Add it.")
@@ -130,14 +130,19 @@ def model_file(model_path: str, name: str) -> Path:
 
 def _end_of_sequence(model_path: str) -> str:
     file = model_file(model_path, "tokenizer_config.json")
-    token = _read_object(file).get("eos_token")
+    token = read_object(file).get("eos_token")
     token = token.get("content") if isinstance(token, dict) else token
     if not isinstance(token, str):
         raise ConfigError(f"{file} names no eos_token. Set shards.document_separator to the token that ends a document.")
     return token
 
 
-def _read_object(file: Path) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a model's file.
+
+    Raises:
+        ConfigError: there is none.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -105,9 +105,16 @@ def configs(draw: st.DrawFn) -> Config:
         model=ModelConfig(path=draw(texts), initialise=draw(st.sampled_from(["pretrained", "scratch"])), description=draw(texts)),
         sources=by_name,
         corpus=draw(corpora()),
-        shards=ShardsConfig(dir=draw(texts), document_separator=draw(st.none() | st.text(min_size=1)), shard_bytes=draw(counts)),
+        shards=ShardsConfig(
+            dir=draw(texts),
+            document_separator=draw(st.none() | st.text(min_size=1)),
+            shard_bytes=draw(counts),
+            packing=draw(st.sampled_from(["concatenate", "best_fit"])),
+        ),
         mixture=draw(mixtures(list(by_name))),
-        feed=FeedConfig(workers=draw(counts), block_bytes=draw(counts), prefetch_blocks=draw(counts)),
+        feed=FeedConfig(
+            workers=draw(counts), block_bytes=draw(counts), prefetch_blocks=draw(counts), document_attention=draw(st.booleans())
+        ),
         training=draw(trainings),
         checkpoints=CheckpointsConfig(every_steps=draw(counts)),
         evaluation=EvaluationConfig(every_steps=draw(counts), max_sequences=draw(counts)),

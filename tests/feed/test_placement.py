@@ -29,7 +29,7 @@ NODES = [node("a", gpus=8), node("b", gpus=8), node("c"), node("d", alive=False)
 def test_every_node_that_ranks_can_be_on_has_workers_and_cpu_nodes_if_they_are_given(
     gpus_per_rank: int, on_cpu_nodes: bool, expected: list[tuple[str, bool]]
 ) -> None:
-    feed = FeedConfig(workers=2, on_cpu_nodes=on_cpu_nodes, block_bytes=1, prefetch_blocks=1)
+    feed = FeedConfig(workers=2, on_cpu_nodes=on_cpu_nodes, block_bytes=1, prefetch_blocks=1, document_attention=False)
     places = feed_places(NODES, feed, gpus_per_rank=gpus_per_rank)
     assert places == [Place(*place) for place in expected for _ in range(2)]
 

@@ -19,7 +19,7 @@ def test_a_worker_can_be_made_and_says_at_its_first_block_which_shards_are_gone(
         shard.unlink()
     worker = _Worker(str(run.plan), config.shards.dir)
     with pytest.raises(ShardError, match=str(Path(config.shards.dir) / "docs")):
-        worker.block(0, 1, 0, 2)
+        worker.block(0, 10, 0, 2)
 
 
 class Failing:

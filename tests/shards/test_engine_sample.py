@@ -13,7 +13,7 @@ from tests.support.prepared import units_of
 
 def units(folder: Path) -> list[Unit]:
     source = SourceConfig(role="general", paths=(str(folder / "corpus"),))
-    return units_of(source, ShardsConfig(dir=str(folder / "shards"), document_separator=None, shard_bytes=1))
+    return units_of(source, ShardsConfig(dir=str(folder / "shards"), document_separator=None, shard_bytes=1, packing="concatenate"))
 
 
 def vocabulary(folder: Path) -> Vocabulary:

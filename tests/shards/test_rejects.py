@@ -33,7 +33,7 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
 def prepare(path: Path, vocabulary: Vocabulary, corpus: CorpusConfig = ANY, **changes: Any) -> Manifest:
     """Prepare a folder as source `code`, a file a unit, into the shards beside it."""
     source = SourceConfig(role="general", paths=(str(path),), **changes)
-    shards = ShardsConfig(dir=str(path.parent / "shards"), document_separator=None, shard_bytes=1)
+    shards = ShardsConfig(dir=str(path.parent / "shards"), document_separator=None, shard_bytes=1, packing="concatenate")
     return prepare_source("code", source, shards, vocabulary, corpus=corpus)
 
 
@@ -140,11 +140,11 @@ def test_what_decides_the_documents_is_part_of_the_request_and_nothing_else(
 ) -> None:
     (tmp_path / "a.md").write_text("# A\n")
     plain = SourceConfig(role="general", paths=(str(tmp_path / "a.md"),))
-    shards = ShardsConfig(dir=str(tmp_path), document_separator=None, shard_bytes=1)
+    shards = ShardsConfig(dir=str(tmp_path), document_separator=None, shard_bytes=1, packing="concatenate")
 
     def requests(source: SourceConfig, corpus: CorpusConfig) -> list[str]:
         tasks = [task_of(unit, vocabulary, most_tokens=corpus.max_document_tokens) for unit in units_of(source, shards)]
-        return [*(task.request for task in tasks), source_request("code", {"code": source}, corpus)]
+        return [*(task.request for task in tasks), source_request("code", {"code": source}, corpus, None)]
 
     before, after = requests(plain, AS_SHIPPED), requests(replace(plain, **source), replace(AS_SHIPPED, **corpus))
     assert [one == other for one, other in zip(before, after, strict=True)] == [same, same]
@@ -152,7 +152,7 @@ def test_what_decides_the_documents_is_part_of_the_request_and_nothing_else(
 
 def test_a_file_that_changed_after_it_was_listed_is_an_error_of_the_data(tmp_path: Path, vocabulary: Vocabulary) -> None:
     file = write_texts(tmp_path / "a.jsonl", ["one"])
-    shards = ShardsConfig(dir=str(tmp_path / "shards"), document_separator=None, shard_bytes=1)
+    shards = ShardsConfig(dir=str(tmp_path / "shards"), document_separator=None, shard_bytes=1, packing="concatenate")
     source = SourceConfig(role="general", paths=(str(file),))
     (unit,) = units_of(source, shards)
     task = task_of(unit, vocabulary)

@@ -41,7 +41,7 @@ def source_of(*paths: Path, **changes: object) -> SourceConfig:
 
 
 def shards_in(folder: Path, shard_bytes: int = 1) -> ShardsConfig:
-    return ShardsConfig(dir=str(folder), document_separator=None, shard_bytes=shard_bytes)
+    return ShardsConfig(dir=str(folder), document_separator=None, shard_bytes=shard_bytes, packing="concatenate")
 
 
 def tokens_of(folder: Path, manifest: Manifest, split: str) -> list[int]:
@@ -84,6 +84,7 @@ def test_the_index_beside_a_shard_leads_to_each_document(tmp_path: Path, corpus:
     (shard,) = manifest.train
     tokens = np.fromfile(tmp_path / "code" / shard.file, dtype=manifest.dtype)
     rows = parquet.read_table(tmp_path / "code" / shard.file.replace(".bin", ".documents.parquet")).to_pylist()
+    assert np.fromfile(tmp_path / "code" / shard.starts_file, dtype="<u8").tolist() == [row["start"] for row in rows]
     for row, text in zip(rows, TEXTS["a.jsonl"], strict=True):
         assert tokens[row["start"] : row["start"] + row["tokens"]].tolist() == expected_tokens(vocabulary, [text])
         assert row["id"] == document_id(text)
@@ -152,7 +153,7 @@ def redone(tmp_path: Path, corpus: Path, vocabulary: Vocabulary, **changes: obje
     """Which token files another run writes anew."""
     backdate(*(tmp_path / "code").iterdir())
     prepare_source("code", source_of(corpus, **changes), shards_in(tmp_path), vocabulary)
-    return {name for name in written_now(tmp_path / "code") if name.endswith(".bin")}
+    return {name for name in written_now(tmp_path / "code") if name.endswith(".bin") and name.count(".") == 1}
 
 
 def test_only_a_unit_that_lost_its_marker_or_has_a_torn_one_is_done_again(tmp_path: Path, corpus: Path, vocabulary: Vocabulary) -> None:
@@ -170,9 +171,10 @@ def test_only_a_unit_whose_file_changed_is_done_again(tmp_path: Path, corpus: Pa
     assert redone(tmp_path, corpus, vocabulary) == {"train_00002.bin"}
 
 
-def test_a_unit_whose_shard_was_lost_is_done_again(tmp_path: Path, corpus: Path, vocabulary: Vocabulary) -> None:
+@pytest.mark.parametrize("lost", ["train_00002.bin", "train_00002.starts.bin"])
+def test_a_unit_whose_shard_was_lost_is_done_again(tmp_path: Path, corpus: Path, vocabulary: Vocabulary, lost: str) -> None:
     prepare_source("code", source_of(corpus), shards_in(tmp_path), vocabulary)
-    (tmp_path / "code" / "train_00002.bin").unlink()
+    (tmp_path / "code" / lost).unlink()
     assert redone(tmp_path, corpus, vocabulary) == {"train_00002.bin"}
 
 

@@ -26,7 +26,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> dict[EngineName, Tokenise
     source = SourceConfig(role="general", paths=(str(write_texts(folder / "a.jsonl.zst", TEXTS)),), heldout_share=0.2)
     found = {}
     for engine in ENGINES:
-        shards = ShardsConfig(dir=str(folder / engine), document_separator=None, shard_bytes=1)
+        shards = ShardsConfig(dir=str(folder / engine), document_separator=None, shard_bytes=1, packing="concatenate")
         (unit,) = units_of(source, shards)
         found[engine] = task_of(unit, vocabulary, engine)
     return found

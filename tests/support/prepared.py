@@ -14,8 +14,11 @@ from orchestrator.corpus.units import Unit, list_units
 from orchestrator.mixture.plan_file import write_plan
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.scheduling.tasks import AnyTask, Result
+from orchestrator.shards.encoding import Rendering
 from orchestrator.shards.engines import EngineChoice, EngineName
 from orchestrator.shards.manifest import Audit, Manifest, Shard
+from orchestrator.shards.packed import finish_packing, pack_shard, plan_packing
+from orchestrator.shards.preparation import chat_template_of
 from orchestrator.shards.tokenize import TokeniseTask
 from orchestrator.shards.vocabulary import Vocabulary, load_vocabulary
 from tests.support.tiny import overrides, write_everything
@@ -40,8 +43,14 @@ def prepare_together(
     sources: Mapping[str, SourceConfig], shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig = AS_SHIPPED
 ) -> dict[str, Manifest]:
     """Several sources, as `midtrain prepare` does it."""
-    steps = Steps(InProcess(), Console())
-    return {manifest.name: manifest for manifest in prepare.prepare_sources(sources, corpus, shards, vocabulary=vocabulary, steps=steps)}
+    model = str(vocabulary.file.parent)
+    renderings = {
+        name: Rendering(masked_prefix=source.masked_prefix, chat=chat_template_of(source, model)) for name, source in sources.items()
+    }
+    manifests = prepare.prepare_sources(
+        sources, corpus, shards, vocabulary=vocabulary, renderings=renderings, steps=Steps(InProcess(), Console())
+    )
+    return {manifest.name: manifest for manifest in manifests}
 
 
 def prepare_source(
@@ -51,10 +60,20 @@ def prepare_source(
     return prepare_together({name: source}, shards, vocabulary, corpus=corpus)[name]
 
 
+def pack_source(config: Config, manifest: Manifest) -> None:
+    """Pack one source, its shards one after the other."""
+    directory, length = Path(config.shards.dir) / manifest.name, config.training.sequence_length
+    finish_packing(directory, manifest, length, [pack_shard(task) for task in plan_packing(directory, manifest, length)])
+
+
 def prepare_sources(config: Config) -> dict[str, Manifest]:
     """Every source of a configuration."""
     vocabulary = load_vocabulary(config.model.path, config.shards.document_separator)
-    return prepare_together(config.sources, config.shards, vocabulary, corpus=config.corpus)
+    manifests = prepare_together(config.sources, config.shards, vocabulary, corpus=config.corpus)
+    if config.shards.packing == "best_fit":
+        for manifest in manifests.values():
+            pack_source(config, manifest)
+    return manifests
 
 
 def units_of(source: SourceConfig, shards: ShardsConfig) -> list[Unit]:
@@ -64,7 +83,7 @@ def units_of(source: SourceConfig, shards: ShardsConfig) -> list[Unit]:
 
 def task_of(unit: Unit, vocabulary: Vocabulary, engine: EngineName = "tokenizers", most_tokens: int | None = None) -> TokeniseTask:
     """What makes the shards of a unit."""
-    return TokeniseTask(unit=unit, max_document_tokens=most_tokens, vocabulary=vocabulary, engine=engine)
+    return TokeniseTask(unit=unit, max_document_tokens=most_tokens, rendering=Rendering(), vocabulary=vocabulary, engine=engine)
 
 
 def manifest_of(train: Sequence[Shard], heldout: Sequence[Shard] = (), dtype: str = "uint16") -> Manifest:
