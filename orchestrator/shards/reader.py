@@ -57,7 +57,7 @@ class ShardReader:
         if out is None:
             out = np.empty((len(positions), sequence_length + 1), dtype=self.dtype)
         assert out.dtype == self.dtype and out.flags.c_contiguous and out.shape[1] == sequence_length + 1
-        pieces = self._pieces(positions, sequence_length)
+        pieces = self.pieces(positions, sequence_length)
         targets = np.arange(len(positions)) if rows is None else rows
         if len(positions):
             self._copy(pieces, targets, out)
@@ -80,7 +80,7 @@ class ShardReader:
         Raises:
             ShardError: the starts of a shard are missing or damaged.
         """
-        pieces = self._pieces(positions, sequence_length)
+        pieces = self.pieces(positions, sequence_length)
         begins = np.zeros((len(positions), sequence_length + 1), dtype=np.int8)
         if self._packing == "best_fit":
             filled = pieces.filled(len(positions))
@@ -107,7 +107,7 @@ class ShardReader:
         """
         if not self.has_untrained:
             return np.ones((len(positions), sequence_length), dtype=np.bool_)
-        pieces = self._pieces(positions, sequence_length)
+        pieces = self.pieces(positions, sequence_length)
         steps = np.zeros((len(positions), sequence_length + 2), dtype=np.int8)
         for shard, chosen in pieces.by_shard():
             add_steps_of_spans(steps, chosen, read_spans(self._owner, self._directory, self._shards[shard]))
@@ -139,7 +139,16 @@ class ShardReader:
         documents = self.documents(positions, sequence_length)
         return documents, trained & (documents[:, 1:] == documents[:, :-1])
 
-    def _pieces(self, positions: Ints, sequence_length: int) -> Pieces:
+    def pieces(self, positions: Ints, sequence_length: int) -> Pieces:
+        """Where the tokens of sequences lie.
+
+        Args:
+            positions: (n,) sequence numbers within one epoch of the split.
+            sequence_length: tokens a sequence, the shifted label not counted.
+
+        Raises:
+            ShardError: the split is to be packed and is not, or an index of it is missing or damaged.
+        """
         if self._packing == "concatenate":
             return cut_stream(positions, sequence_length, self._tokens_before)
         if sequence_length not in self._packed:

@@ -121,6 +121,8 @@ def document_attention(folder: str) -> dict[str, Any]:
     config = config_of(folder, 3)
     engine = Engine(config.model, config.training, 2)
     engine.require_document_attention()
+    adapted = config_of(folder, 1, lora=ADAPTERS)
+    Engine(adapted.model, adapted.training, 2).require_document_attention()
     both = _batch(0)[:, :LENGTH]
     half = LENGTH // 2
     documents = (torch.arange(LENGTH) >= half).int().expand(2, -1)
