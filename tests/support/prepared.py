@@ -13,7 +13,7 @@ from orchestrator.config.schema import Config, CorpusConfig, ShardsConfig, Sourc
 from orchestrator.corpus.units import Unit, list_units
 from orchestrator.mixture.plan import write_plan
 from orchestrator.runs.directory import RunDirectory, create_run
-from orchestrator.scheduling.tasks import AnyTask, Result
+from orchestrator.scheduling.tasks import AnyTask, Pool, Result
 from orchestrator.shards.engines import EngineChoice, EngineName
 from orchestrator.shards.manifest import Audit, Manifest, Shard
 from orchestrator.shards.tokenize import TokeniseTask
@@ -37,10 +37,10 @@ class InProcess:
 
 
 def prepare_together(
-    sources: Mapping[str, SourceConfig], shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig = AS_SHIPPED
+    sources: Mapping[str, SourceConfig], shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig, pool: Pool
 ) -> dict[str, Manifest]:
     """Several sources, as `midtrain prepare` does it."""
-    steps = Steps(InProcess(), Console())
+    steps = Steps(pool, Console())
     return {manifest.name: manifest for manifest in prepare.prepare_sources(sources, corpus, shards, vocabulary=vocabulary, steps=steps)}
 
 
@@ -48,13 +48,13 @@ def prepare_source(
     name: str, source: SourceConfig, shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig = AS_SHIPPED
 ) -> Manifest:
     """One source."""
-    return prepare_together({name: source}, shards, vocabulary, corpus=corpus)[name]
+    return prepare_together({name: source}, shards, vocabulary, corpus=corpus, pool=InProcess())[name]
 
 
-def prepare_sources(config: Config) -> dict[str, Manifest]:
+def prepare_sources(config: Config, pool: Pool | None = None) -> dict[str, Manifest]:
     """Every source of a configuration."""
     vocabulary = load_vocabulary(config.model.path, config.shards.document_separator)
-    return prepare_together(config.sources, config.shards, vocabulary, corpus=config.corpus)
+    return prepare_together(config.sources, config.shards, vocabulary, corpus=config.corpus, pool=pool or InProcess())
 
 
 def units_of(source: SourceConfig, shards: ShardsConfig) -> list[Unit]:
