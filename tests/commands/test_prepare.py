@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from orchestrator.commands.planning import plan_run
 from orchestrator.config.load import load_config
 from orchestrator.errors import ConfigError, DataError
+from orchestrator.scheduling.tasks import AnyTask, Result
 from orchestrator.shards.manifest import Manifest
 from tests.commands.command_line import midtrain
 from tests.corpus.writing import write_texts
-from tests.support.prepared import prepare_sources
+from tests.support.prepared import InProcess, prepare_sources
 from tests.support.tiny import overrides, write_everything
 
 QUESTION = "What is the capital of the region?"
@@ -162,6 +164,27 @@ def test_where_duplicates_are_removed_another_source_is_another_preparation(home
     plan_run(load_config(overrides(home, **words)))
     with pytest.raises(ConfigError, match=r"'spec'.*prepare"):
         plan_run(load_config(overrides(home, **words, **{"sources.docs": f"{{role:general,paths:[{home}/code.jsonl]}}"})))
+
+
+class Backwards(InProcess):
+    """A pool that does its tasks in the opposite order."""
+
+    def run(
+        self, function: Callable[..., Result], tasks: Sequence[AnyTask], shared: Sequence[Any], on_done: Callable[[AnyTask], None]
+    ) -> list[Result]:
+        return super().run(function, tasks[::-1], shared, on_done)[::-1]
+
+
+def test_the_order_in_which_tasks_are_done_changes_no_byte(home: Path) -> None:
+    add(home / "docs.jsonl", *texts_of(home / "code.jsonl")[:5], f"1\n{QUESTION}")
+    written = {}
+    for pool in (InProcess(), Backwards()):
+        changes = {"shards.dir": home / type(pool).__name__, "shards.shard_bytes": 1, "corpus.duplicates": "remove"}
+        config = load_config(overrides(home, **changes, **looking(home), **{"corpus.allowed_overlap": "[capitals]"}))
+        prepare_sources(config, pool)
+        folder = Path(config.shards.dir)
+        written[folder.name] = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert written["InProcess"] == written["Backwards"]
 
 
 def test_what_an_earlier_larger_preparation_and_killed_tasks_left_is_removed(home: Path) -> None:

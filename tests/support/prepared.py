@@ -13,7 +13,7 @@ from orchestrator.config.schema import Config, CorpusConfig, ShardsConfig, Sourc
 from orchestrator.corpus.units import Unit, list_units
 from orchestrator.mixture.plan_file import write_plan
 from orchestrator.runs.directory import RunDirectory, create_run
-from orchestrator.scheduling.tasks import AnyTask, Result
+from orchestrator.scheduling.tasks import AnyTask, Pool, Result
 from orchestrator.shards.encoding import Rendering
 from orchestrator.shards.engines import EngineChoice, EngineName
 from orchestrator.shards.manifest import Audit, Manifest, Shard
@@ -40,16 +40,14 @@ class InProcess:
 
 
 def prepare_together(
-    sources: Mapping[str, SourceConfig], shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig = AS_SHIPPED
+    sources: Mapping[str, SourceConfig], shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig, pool: Pool
 ) -> dict[str, Manifest]:
     """Several sources, as `midtrain prepare` does it."""
     model = str(vocabulary.file.parent)
     renderings = {
         name: Rendering(masked_prefix=source.masked_prefix, chat=chat_template_of(source, model)) for name, source in sources.items()
     }
-    manifests = prepare.prepare_sources(
-        sources, corpus, shards, vocabulary=vocabulary, renderings=renderings, steps=Steps(InProcess(), Console())
-    )
+    manifests = prepare.prepare_sources(sources, corpus, shards, vocabulary=vocabulary, renderings=renderings, steps=Steps(pool, Console()))
     return {manifest.name: manifest for manifest in manifests}
 
 
@@ -57,7 +55,7 @@ def prepare_source(
     name: str, source: SourceConfig, shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig = AS_SHIPPED
 ) -> Manifest:
     """One source."""
-    return prepare_together({name: source}, shards, vocabulary, corpus=corpus)[name]
+    return prepare_together({name: source}, shards, vocabulary, corpus=corpus, pool=InProcess())[name]
 
 
 def pack_source(config: Config, manifest: Manifest) -> None:
@@ -66,10 +64,10 @@ def pack_source(config: Config, manifest: Manifest) -> None:
     finish_packing(directory, manifest, length, [pack_shard(task) for task in plan_packing(directory, manifest, length)])
 
 
-def prepare_sources(config: Config) -> dict[str, Manifest]:
+def prepare_sources(config: Config, pool: Pool | None = None) -> dict[str, Manifest]:
     """Every source of a configuration."""
     vocabulary = load_vocabulary(config.model.path, config.shards.document_separator)
-    manifests = prepare_together(config.sources, config.shards, vocabulary, corpus=config.corpus)
+    manifests = prepare_together(config.sources, config.shards, vocabulary, corpus=config.corpus, pool=pool or InProcess())
     if config.shards.packing == "best_fit":
         for manifest in manifests.values():
             pack_source(config, manifest)
