@@ -13,6 +13,7 @@ from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
+from orchestrator.shards.epoch import Layout
 from orchestrator.shards.manifest import read_manifest
 
 
@@ -47,7 +48,7 @@ def replay_document(run: RunDirectory, document_id: str) -> dict[str, Any]:
     plan, sources = _open(run)
     last = _last_step(run)
     occurrences = occurrences_of(plan, sources, document_id)
-    if not occurrences and not any(source.find(document_id) for source in sources):
+    if not occurrences and not any(source.holding(document_id) for source in sources):
         raise ConfigError(
             f"--document {document_id}: no training document of {run.root} has that id. `midtrain replay {run.root} --step N` lists ids; "
             f"held-out documents are never trained."
@@ -60,16 +61,16 @@ def replay_document(run: RunDirectory, document_id: str) -> dict[str, Any]:
 
 
 def _open(run: RunDirectory) -> tuple[Plan, list[SourceDocuments]]:
-    plan = read_plan(run.plan)
-    shards = Path(read_config(run.config).shards.dir)
+    plan, config = read_plan(run.plan), read_config(run.config)
+    packing, attention = config.shards.packing, config.feed.document_attention
+    layout = Layout(packing=packing, sequence_length=plan.sequence_length, document_attention=attention)
     sources = []
     for source in plan.sources:
-        manifest = read_manifest(shards / source.name, source.name)
-        if manifest.fingerprint != source.fingerprint:
-            raise ConfigError(
-                f"source {source.name!r} in {shards} is not the one that {run.root} was planned with. Prepare it again as it was then."
-            )
-        sources.append(SourceDocuments(shards / source.name, manifest))
+        directory = Path(config.shards.dir) / source.name
+        manifest = read_manifest(directory, source.name)
+        if layout.fingerprint(manifest) != source.fingerprint:
+            raise ConfigError(f"{directory} is not what {run.root} was planned with. Prepare {source.name!r} again as it was then.")
+        sources.append(SourceDocuments(directory, manifest, packing=packing, sequence_length=plan.sequence_length))
     return plan, sources
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow
-from numpy.typing import NDArray
 from pyarrow import compute, parquet
 
 from orchestrator.mixture.plan import Plan
 from orchestrator.shards.manifest import Manifest
+from orchestrator.shards.packing import PackingMethod
+from orchestrator.shards.reader import ShardReader
 
 _SHARDS_KEPT = 256
 
@@ -63,19 +64,28 @@ class Occurrence:
 
 
 class SourceDocuments:
-    """The documents of one prepared source's training split, by where their tokens are."""
+    """The documents of one prepared source's training split, by the sequences that they are in."""
 
-    def __init__(self, directory: Path, manifest: Manifest) -> None:
-        self._directory = directory
-        self._files = [directory / shard.file.replace(".bin", ".documents.parquet") for shard in manifest.train]
-        self._starts: NDArray[np.int64] = np.cumsum([0, *(shard.tokens for shard in manifest.train)])
+    def __init__(self, directory: Path, manifest: Manifest, *, packing: PackingMethod, sequence_length: int) -> None:
+        """
+        Args:
+            directory, manifest: of the source.
+            packing: how documents lie in sequences.
+            sequence_length: tokens a sequence, the shifted label not counted.
+        """
+        self._reader = ShardReader(directory, manifest, "train", packing)
+        self._packing, self._sequence_length = packing, sequence_length
+        self._files = [directory / shard.documents_file for shard in manifest.train]
         self._table = lru_cache(_SHARDS_KEPT)(lambda index: parquet.read_table(self._files[index]))
 
-    def between(self, start: int, end: int) -> Iterator[TrainedDocument]:
-        """What documents have tokens in a stretch of the split, and how many."""
-        first, last = np.searchsorted(self._starts, [start, end - 1], side="right") - 1
-        for index in range(int(first), int(last) + 1):
-            yield from self._between(index, start - int(self._starts[index]), end - int(self._starts[index]))
+    def of_sequence(self, position: int) -> Iterator[TrainedDocument]:
+        """What documents a sequence of an epoch holds, in order. Where sequences are cut out of the stream, the last token of each only is a
+        label: it is the first of the next."""
+        pieces = self._reader.pieces(np.array([position]), self._sequence_length)
+        for shard, start, length, column in zip(pieces.shards, pieces.starts, pieces.lengths, pieces.columns, strict=True):
+            if self._packing == "concatenate":
+                length = min(length, self._sequence_length - column)
+            yield from self._between(int(shard), int(start), int(start + length))
 
     def _between(self, index: int, start: int, end: int) -> Iterator[TrainedDocument]:
         table = self._table(index)
@@ -86,13 +96,14 @@ class SourceDocuments:
             if begins < ends:
                 yield TrainedDocument(id=row["id"], origin=row["origin"], start=begins - row["start"], tokens=ends - begins)
 
-    def find(self, document_id: str) -> list[tuple[int, int]]:
-        """The (first, past the last) tokens of each copy of a document in the split."""
-        found = []
+    def holding(self, document_id: str) -> dict[int, int]:
+        """Each sequence of an epoch that holds a document or a copy of it, and how many of its tokens."""
+        found: dict[int, int] = {}
         for index, file in enumerate(self._files):
-            table = parquet.read_table(file, columns=["id", "start", "tokens"], filters=compute.field("id") == pyarrow.scalar(document_id))
-            offset = int(self._starts[index])
-            found += [(offset + row["start"], offset + row["start"] + row["tokens"]) for row in table.to_pylist()]
+            table = parquet.read_table(file, columns=["start", "tokens"], filters=compute.field("id") == pyarrow.scalar(document_id))
+            for row in table.to_pylist():
+                for position in self._reader.holding(index, row["start"], row["start"] + row["tokens"], self._sequence_length).tolist():
+                    found[position] = sum(part.tokens for part in self.of_sequence(position) if part.id == document_id)
         return found
 
 
@@ -105,14 +116,14 @@ def trained_at(plan: Plan, sources: Sequence[SourceDocuments], step: int) -> lis
         step: from 1.
     """
     numbers = np.arange((step - 1) * plan.sequences_per_step, step * plan.sequences_per_step)
-    draws, length = plan.look_up(numbers), plan.sequence_length
+    draws = plan.look_up(numbers)
     return [
         TrainedSequence(
             sequence=number,
             source=plan.sources[source].name,
             epoch=epoch,
             position=position,
-            documents=tuple(sources[source].between(position * length, (position + 1) * length)),
+            documents=tuple(sources[source].of_sequence(position)),
         )
         for number, source, epoch, position in zip(
             numbers.tolist(), draws.sources.tolist(), draws.epochs.tolist(), draws.positions.tolist(), strict=True
@@ -123,19 +134,9 @@ def trained_at(plan: Plan, sources: Sequence[SourceDocuments], step: int) -> lis
 def occurrences_of(plan: Plan, sources: Sequence[SourceDocuments], document_id: str) -> list[Occurrence]:
     """When a document is trained in a run, in order."""
     found = [
-        occurrence
+        Occurrence(step=number // plan.sequences_per_step + 1, sequence=number, source=plan.sources[index].name, epoch=epoch, tokens=tokens)
         for index, documents in enumerate(sources)
-        for start, end in documents.find(document_id)
-        for occurrence in _of_tokens(plan, index, start, end)
+        for position, tokens in documents.holding(document_id).items()
+        for epoch, number in plan.numbers_of(index, position)
     ]
     return sorted(found, key=lambda occurrence: occurrence.sequence)
-
-
-def _of_tokens(plan: Plan, source: int, start: int, end: int) -> Iterator[Occurrence]:
-    length = plan.sequence_length
-    last = min((end - 1) // length, plan.sources[source].unique_sequences - 1)  # what is left over is never trained
-    for position in range(start // length, last + 1):
-        tokens = min(end, (position + 1) * length) - max(start, position * length)
-        for epoch, number in plan.numbers_of(source, position):
-            step = number // plan.sequences_per_step + 1
-            yield Occurrence(step=step, sequence=number, source=plan.sources[source].name, epoch=epoch, tokens=tokens)

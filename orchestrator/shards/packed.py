@@ -186,18 +186,33 @@ class PackedSplit:
 
     def _within(self, index: int, sequences: Pieces) -> Pieces:
         """The pieces of sequences of one shard; their `starts` are sequence numbers within it."""
-        packed, shard = self._packed[index], self._shards[index]
-        path = f"{self._directory}/{_index_file(shard, self._sequence_length)}"
-        size_bytes = ON_DISK.itemsize * (packed.sequences + 1 + 2 * packed.pieces)
-        firsts, starts, lengths = np.split(
-            np.frombuffer(map_file(self._owner, path, size_bytes), ON_DISK), [packed.sequences + 1, packed.sequences + 1 + packed.pieces]
-        )
+        firsts, starts, lengths = self._index(index)
         begins = firsts[sequences.starts]
         which, piece = ranges(begins, firsts[sequences.starts + 1])
         lengths = lengths[piece]
         before = lengths.cumsum() - lengths
         columns = before - before[np.searchsorted(which, np.arange(len(begins)))][which]
         return Pieces(np.full_like(piece, index), starts[piece], lengths, sequences.rows[which], columns)
+
+    def holding(self, shard: int, start: int, end: int) -> Ints:
+        """The sequences that hold a stretch of a shard's tokens.
+
+        Raises:
+            ShardError: its index is missing or of another size.
+        """
+        firsts, starts, lengths = self._index(shard)
+        pieces = np.flatnonzero((starts < end) & (starts + lengths > start))
+        sequences: Ints = np.unique(np.searchsorted(firsts, pieces, side="right") - 1) + self._before[shard]
+        return sequences
+
+    def _index(self, index: int) -> tuple[Ints, Ints, Ints]:
+        """First pieces of sequences, starts of pieces, and their lengths, of one shard."""
+        packed, shard = self._packed[index], self._shards[index]
+        path = f"{self._directory}/{_index_file(shard, self._sequence_length)}"
+        size_bytes = ON_DISK.itemsize * (packed.sequences + 1 + 2 * packed.pieces)
+        numbers = np.frombuffer(map_file(self._owner, path, size_bytes), ON_DISK).view(np.int64)
+        firsts, starts, lengths = np.split(numbers, [packed.sequences + 1, packed.sequences + 1 + packed.pieces])
+        return firsts, starts, lengths
 
 
 def _index_file(shard: Shard, sequence_length: int) -> str:

@@ -16,6 +16,7 @@ from orchestrator.corpus.source_audit import SourceAudit, refuse_nothing_to_trai
 from orchestrator.corpus.unit_audit import ids_file
 from orchestrator.corpus.units import SPLITS, writing_to
 from orchestrator.errors import DataError
+from orchestrator.runs.durable import hash_file, write_whole
 from orchestrator.shards.chat import ChatTemplate, load_chat_template
 from orchestrator.shards.engines import EngineChoice
 from orchestrator.shards.manifest import Audit, Manifest, forget_manifest, write_manifest, write_rejects
@@ -123,9 +124,16 @@ def finish_source(
     assert num_trained + manifest.documents("heldout") + manifest.dropped + manifest.rejects == manifest.num_read
     _check(audit.name, directory, rejects, num_read=manifest.num_read, num_trained=num_trained, max_share=max_reject_share)
     with writing_to(directory):
+        _keep_tokenizer(vocabulary, directory / "tokenizer.json")
         write_manifest(manifest, directory)
         _remove_others(audit, results)
     return manifest
+
+
+def _keep_tokenizer(vocabulary: Vocabulary, path: Path) -> None:
+    """So that the tokens can be read again wherever the shards are."""
+    if not path.is_file() or hash_file(path) != vocabulary.fingerprint:
+        write_whole(path, vocabulary.file.read_bytes())
 
 
 def _as_told(audit: SourceAudit, duplicates: Sequence[DuplicateCount]) -> Audit:

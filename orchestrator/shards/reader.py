@@ -151,9 +151,29 @@ class ShardReader:
         """
         if self._packing == "concatenate":
             return cut_stream(positions, sequence_length, self._tokens_before)
+        return self._packed_for(sequence_length).pieces(positions)
+
+    def holding(self, shard: int, start: int, end: int, sequence_length: int) -> Ints:
+        """The sequences that hold a stretch of tokens, the last token of a sequence, which only is a label, left to the next one.
+
+        Args:
+            shard: the index of the shard that the stretch is in.
+            start, end: its first token in the shard, and the one after its last.
+            sequence_length: tokens a sequence, the shifted label not counted.
+
+        Raises:
+            ShardError: as in `pieces`.
+        """
+        if self._packing == "best_fit":
+            return self._packed_for(sequence_length).holding(shard, start, end)
+        first, last = (int(self._tokens_before[shard]) + token for token in (start, end - 1))
+        last = min(last // sequence_length, self._manifest.unique_sequences(self._split, sequence_length) - 1)
+        return np.arange(first // sequence_length, last + 1)
+
+    def _packed_for(self, sequence_length: int) -> PackedSplit:
         if sequence_length not in self._packed:
             self._packed[sequence_length] = PackedSplit(self._directory, self._manifest, self._split, sequence_length)
-        return self._packed[sequence_length].pieces(positions)
+        return self._packed[sequence_length]
 
     def _copy(self, pieces: Pieces, targets: Ints, out: Tokens) -> None:
         """Slices of memory views: the quickest there is that needs no loop in another language."""
