@@ -79,8 +79,8 @@ class SourceDocuments:
         self._table = lru_cache(_SHARDS_KEPT)(lambda index: parquet.read_table(self._files[index]))
 
     def of_sequence(self, position: int) -> Iterator[TrainedDocument]:
-        """What documents a sequence of an epoch holds, in order. Where sequences are cut out of the stream, the last token of each only is a
-        label: it is the first of the next."""
+        """What documents a sequence of an epoch holds, in order. Where sequences are cut out of the stream, the last token of one, a label
+        only, is the first of the next."""
         pieces = self._reader.pieces(np.array([position]), self._sequence_length)
         for shard, start, length, column in zip(pieces.shards, pieces.starts, pieces.lengths, pieces.columns, strict=True):
             if self._packing == "concatenate":

@@ -81,7 +81,8 @@ def decode_some(directory: Path, manifest: Manifest, split: str, num_documents: 
     """
     tokenizer = _open_tokenizer(directory)
     total = manifest.documents(split)
-    wanted = sorted({index * total // num_documents for index in range(min(num_documents, total))})
+    num_documents = min(num_documents, total)
+    wanted = [index * total // num_documents for index in range(num_documents)]
     before = 0
     for shard in manifest.shards(split):
         rows = [index - before for index in wanted if before <= index < before + shard.documents]

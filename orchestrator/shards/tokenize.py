@@ -13,6 +13,7 @@ from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicate_search import Repeated
 from orchestrator.corpus.hashes import Ints
 from orchestrator.corpus.units import SPLITS, Split, Unit, writing_to
+from orchestrator.errors import DataError
 from orchestrator.runs.records import read_record, write_record
 from orchestrator.shards.encoding import DocumentEncoder, Encoded, Rendering
 from orchestrator.shards.engines import EngineName
@@ -123,7 +124,7 @@ def _write_shards(task: TokeniseTask) -> UnitResult:
             for split in SPLITS:
                 writers[split].add(batch.encoded[split])
         shards = {split: writers[split].finish() for split in SPLITS}
-    assert num_dropped == sum(map(len, task.dropped.values())), "documents were dropped that were not to be, or the other way round"
+    _check_dropped(task, num_dropped)
     return UnitResult(
         request=task.request,
         num_read=num_read,
@@ -136,6 +137,15 @@ def _write_shards(task: TokeniseTask) -> UnitResult:
 
 def _writer(task: TokeniseTask, split: Split) -> ShardWriter:
     return ShardWriter(task.unit.directory, task.unit.result(split, "").name, task.vocabulary.dtype, task.vocabulary.separator_id)
+
+
+def _check_dropped(task: TokeniseTask, num_dropped: int) -> None:
+    asked = sum(map(len, task.dropped.values()))
+    if num_dropped != asked:
+        raise DataError(
+            f"{task.unit.files[0].path} or a file after it changed in mid-preparation: {asked:,} duplicates were found in it and "
+            f"{num_dropped:,} met again. Prepare again when nothing writes to it."
+        )
 
 
 @dataclass(frozen=True, slots=True)

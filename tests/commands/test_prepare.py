@@ -166,6 +166,31 @@ def test_where_duplicates_are_removed_another_source_is_another_preparation(home
         plan_run(load_config(overrides(home, **words, **{"sources.docs": f"{{role:general,paths:[{home}/code.jsonl]}}"})))
 
 
+class Meddling(InProcess):
+    """A pool during whose work somebody rewrites a file so that its size and time of change stay."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def run(
+        self, function: Callable[..., Result], tasks: Sequence[AnyTask], shared: Sequence[Any], on_done: Callable[[AnyTask], None]
+    ) -> list[Result]:
+        if tasks[0].name.startswith("tokenising"):
+            before = self._file.stat()
+            self._file.write_text(self._file.read_text().replace("}\n", "} ", 1))  # of two lines one
+            os.utime(self._file, ns=(before.st_mtime_ns, before.st_mtime_ns))
+        return super().run(function, tasks, shared, on_done)
+
+
+@pytest.mark.parametrize("duplicates", ["report", "remove"])
+def test_a_file_that_is_another_one_after_the_audit_ends_in_an_error_and_no_manifest(home: Path, duplicates: str) -> None:
+    add(home / "docs.jsonl", texts_of(home / "docs.jsonl")[-1])
+    with pytest.raises(DataError, match=r"docs\.jsonl.* changed in mid-preparation"):
+        strict = {"corpus.max_reject_share": 0.1, "corpus.duplicates": duplicates}
+        prepare_sources(load_config(overrides(home, **strict)), Meddling(home / "docs.jsonl"))
+    assert not (home / "shards" / "docs" / "manifest.json").exists()
+
+
 class Backwards(InProcess):
     """A pool that does its tasks in the opposite order."""
 
@@ -199,8 +224,9 @@ def test_what_an_earlier_larger_preparation_and_killed_tasks_left_is_removed(hom
     left = {path.name for path in folder.iterdir()}
     assert {"train_00001.bin", "unit_00001.json", "audit_00001.json"} <= larger
     assert left == {
-        *("manifest.json", "rejects.jsonl", "found.jsonl", "engine.json", "notes.txt"),
-        *("audit_00000.json", "audit_00000.train.npy", "unit_00000.json", "train_00000.bin", "train_00000.documents.parquet"),
+        *("manifest.json", "rejects.jsonl", "found.jsonl", "engine.json", "tokenizer.json", "notes.txt"),
+        *("audit_00000.json", "audit_00000.train.npy", "unit_00000.json"),
+        *("train_00000.bin", "train_00000.starts.bin", "train_00000.documents.parquet"),
     }
 
 
