@@ -282,7 +282,9 @@ class Config:
 def _names_of_sources(mixture: MixtureConfig) -> Iterator[tuple[str, Mapping[str, float], bool]]:
     """Every key of the mixture that names sources, what it says of them, and whether it must name all."""
     yield "mixture.max_epochs", mixture.max_epochs, False
-    for key, given in (("mixture", mixture), *((f"mixture.stages[{i}]", stage) for i, stage in enumerate(mixture.stages))):
+    everywhere: list[tuple[str, MixtureConfig | StageConfig]] = [("mixture", mixture)]
+    everywhere += [(f"mixture.stages[{number}]", stage) for number, stage in enumerate(mixture.stages)]
+    for key, given in everywhere:
         yield f"{key}.ratios", given.ratios, True
         yield f"{key}.source_tokens", given.source_tokens, False
         yield f"{key}.source_epochs", given.source_epochs, False

@@ -145,7 +145,8 @@ class _Sides:
                 f"{key}: sources given as tokens or epochs leave {free:,} sequences to nobody. Give one of them by weight instead, or "
                 f"train {free:,} sequences less."
             )
-        return {spec: weight * free / needed if needed else Fraction(0) for spec, weight in self._weight.items()}
+        per_weight = free / Fraction(needed) if needed else Fraction(0)
+        return {spec: weight * per_weight for spec, weight in self._weight.items()}
 
     def divide_by_dial(self, spec_share: Fraction, free: int, key: str) -> dict[bool, Fraction]:
         """The same, the spec having its share of all tokens, counts included."""

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from orchestrator.mixture.apportion import exact, whole_counts
 from orchestrator.mixture.interleave import Ints
 from orchestrator.mixture.plan import Plan, PlannedSource
+from orchestrator.mixture.planning import make_plan
 from orchestrator.mixture.stages import Stage
-from orchestrator.mixture.wishes import Supply
+from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 
 LAW = settings(deadline=None, max_examples=40)
 HUFFMAN_DRIFT = 1.68  # sequences: half the sum of the reciprocals of the Fibonacci numbers
@@ -60,6 +61,39 @@ def plans(draw: st.DrawFn, most_sources: int = 40, most_steps: int = 60) -> Plan
     return plan
 
 
+@st.composite
+def staged_plans(draw: st.DrawFn, most_sources: int = 40, most_sequences: int = 900) -> Plan:
+    """Plans of one to four stages, constant or ramps, in which some sources have exact counts."""
+    count = draw(st.integers(2, most_sources))
+    kinds, each = draw(roles(count)), draw(st.integers(1, 12))
+    stages = [draw(stages_of(count, each, most_sequences)) for _ in range(draw(st.integers(1, 4)))]
+    sources = tuple(
+        PlannedSource(name=f"s{i}", role=role, fingerprint=f"f{i}", unique_sequences=size, trained_tokens=8 * size)
+        for i, (role, size) in enumerate(zip(kinds, draw(st.lists(st.integers(1, 50), min_size=count, max_size=count)), strict=True))
+    )
+    return Plan(sequence_length=8, sequences_per_step=each, seed=draw(st.integers(0, 1 << 63)), sources=sources, stages=tuple(stages))
+
+
+@st.composite
+def stages_of(draw: st.DrawFn, count: int, each: int, most_sequences: int) -> Stage:
+    """A stage of so many sources."""
+    steps = draw(st.integers(1, max(1, most_sequences // each)))
+    start, end = ([exact(weight) for weight in draw(weights(count))] for _ in range(2))
+    if draw(st.booleans()):
+        end = start
+    counted = draw(st.sets(st.integers(0, count - 1), max_size=count - 1)) if draw(st.booleans()) else set()
+    num_sequences = steps * each
+    counts = {i: int(num_sequences * start[i] / sum(start)) for i in counted}
+    free = Fraction(num_sequences - sum(counts.values()), num_sequences)
+
+    def shares_at(parts: list[Fraction]) -> tuple[Fraction, ...]:
+        rated = sum(part for i, part in enumerate(parts) if i not in counts)
+        return tuple(Fraction(counts[i], num_sequences) if i in counts else free * part / rated for i, part in enumerate(parts))
+
+    given = tuple(counts.get(i) for i in range(count))
+    return Stage(steps=steps, made_steps=steps, shares=shares_at(start), end_shares=shares_at(end), exact=given)
+
+
 def counts_of(total: int, shares: Sequence[Fraction]) -> list[int]:
     """A whole split in proportion to shares."""
     unit = 1 << 40
@@ -100,6 +134,12 @@ def supply(name: str, weight: Fraction, *, role: str = "general", unique: int = 
         weight=weight,
         max_epochs=max_epochs,
     )
+
+
+def planned_by_weight(supplies: Sequence[Supply], *, total_tokens: int, sequences_per_step: int = 1, seed: int = 0) -> Plan:
+    """A plan in which sources of sequences of eight tokens divide a budget by weight."""
+    wish = StageWish(start=Ratios(), end=Ratios())
+    return make_plan(supplies, [wish], total_tokens=total_tokens, sequence_length=8, sequences_per_step=sequences_per_step, seed=seed)
 
 
 def whole(plan: Plan) -> Ints:

@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.mixture.plan import Draws, Plan, PlannedSource
+from orchestrator.mixture.plan import Amendment, Draws, Plan, PlannedSource
 from orchestrator.mixture.plan_file import read_plan, write_plan
-from orchestrator.mixture.planning import make_plan
 from orchestrator.mixture.summary import summarise
-from tests.mixture.mixtures import LAW, plan_of, plans, supply, whole
+from tests.mixture.mixtures import LAW, plan_of, planned_by_weight, plans, stage_of, staged_plans, supply, whole
 
 PLAN = plan_of([30, 0, 10], roles=["general", "spec", "spec"], sizes=[7, 5, 10], each=4, seed=11)
 
@@ -33,12 +32,12 @@ def orders_of(plan: Plan) -> dict[str, list[tuple[int, int]]]:
 
 
 @LAW
-@given(plans())
+@given(st.one_of(plans(), staged_plans(most_sources=8)))
 def test_every_sequence_of_an_epoch_is_trained_exactly_once_and_none_twice_in_the_last(plan: Plan) -> None:
     orders = orders_of(plan)
     for source in plan.sources:
         order, size = orders[source.name], source.unique_sequences
-        assert [epoch for epoch, _ in order] == [draw // size for draw in range(source.sequences)]
+        assert [epoch for epoch, _ in order] == [draw // size for draw in range(len(order))]
         for start in range(0, len(order), size):
             epoch = [position for _, position in order[start : start + size]]
             assert len(set(epoch)) == len(epoch)
@@ -66,7 +65,10 @@ def test_looking_up_in_any_order_gives_what_looking_up_in_order_gives(plan: Plan
 @LAW
 @given(plans(most_sources=10))
 def test_the_place_of_a_sequence_does_not_depend_on_the_batch_it_is_trained_in(plan: Plan) -> None:
-    other = dataclasses.replace(plan, sequences_per_step=1, steps=plan.num_sequences)
+    (stage,) = plan.stages
+    other = dataclasses.replace(
+        plan, sequences_per_step=1, stages=(dataclasses.replace(stage, steps=plan.num_sequences, made_steps=plan.num_sequences),)
+    )
     assert rows(other.look_up(whole(plan))) == rows(plan.look_up(whole(plan)))
 
 
@@ -77,7 +79,7 @@ def test_adding_a_source_changes_no_other_sources_own_order(size: int, seed: int
 
     def planned(names: list[str], factor: Fraction) -> Plan:
         supplies = [supply(n, factor * shares[n], role="spec" if n == "spec" else role, unique=size, max_epochs=9) for n in names]
-        return make_plan(supplies, total_tokens=8 * 100, sequence_length=8, sequences_per_step=4, seed=seed)
+        return planned_by_weight(supplies, total_tokens=8 * 100, sequences_per_step=4, seed=seed)
 
     names = ["spec", "code"]
     before = planned(names, Fraction(1))
@@ -112,7 +114,7 @@ def test_a_plan_that_was_written_is_read_as_the_same_plan(tmp_path_factory: pyte
 
 def test_shares_and_names_survive_the_file_to_the_bit(tmp_path: Path) -> None:
     supplies = [supply("spécification-規範", Fraction(1, 3), role="spec"), supply("code.v2", Fraction(2, 3))]
-    plan = make_plan(supplies, total_tokens=1200, sequence_length=8, sequences_per_step=3, seed=(1 << 64) + 5)
+    plan = planned_by_weight(supplies, total_tokens=1200, sequences_per_step=3, seed=(1 << 64) + 5)
     write_plan(plan, tmp_path / "plan.json")
     assert read_plan(tmp_path / "plan.json") == plan
 
@@ -127,18 +129,17 @@ def test_the_file_holds_fingerprint_and_summary_for_people_and_scripts(tmp_path:
 OTHER_VALUES: dict[str, Any] = {
     "sequence_length": 9,
     "sequences_per_step": 5,
-    "steps": 11,
+    "stages": (stage_of([20, 10, 10], 4),),
     "seed": 12,
     "name": "other",
     "role": "chat",
     "fingerprint": "other",
     "unique_sequences": 8,
-    "asked_share": 0.25,
-    "sequences": 31,
+    "trained_tokens": 31,
 }
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Plan) if field.name != "sources"])
+@pytest.mark.parametrize("field", ["sequence_length", "sequences_per_step", "seed", "stages"])
 def test_the_fingerprint_changes_with_each_field_of_the_plan(field: str) -> None:
     changes = {field: OTHER_VALUES[field]}
     assert dataclasses.replace(PLAN, **changes).fingerprint != PLAN.fingerprint
@@ -159,3 +160,26 @@ def test_the_fingerprint_changes_with_the_order_of_the_sources() -> None:
 
 def test_plans_made_twice_from_the_same_values_have_the_same_fingerprint() -> None:
     assert dataclasses.replace(PLAN).fingerprint == PLAN.fingerprint
+
+
+@pytest.mark.parametrize(
+    "changes", [{"steps": 11}, {"made_steps": 9}, {"shares": (1, 0, 0)}, {"end_shares": (1, 0, 0)}, {"exact": (30, None, None)}]
+)
+def test_the_fingerprint_changes_with_each_field_of_a_stage(changes: dict[str, Any]) -> None:
+    stage = dataclasses.replace(PLAN.stages[0], **changes)
+    assert dataclasses.replace(PLAN, stages=(stage,)).fingerprint != PLAN.fingerprint
+
+
+def test_what_was_asked_for_and_when_does_not_change_the_fingerprint() -> None:
+    amendment = Amendment(from_step=3, replaced="f", at="now", changes=("a=b",))
+    assert dataclasses.replace(PLAN, request="r", amendments=(amendment,)).fingerprint == PLAN.fingerprint
+
+
+@LAW
+@given(staged_plans(most_sources=6))
+def test_a_plan_of_stages_that_was_written_is_read_as_the_same_plan(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> None:
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    amendment = Amendment(from_step=3, replaced="f", at="now", changes=("a=b", "c=d"))
+    plan = dataclasses.replace(plan, request="r", amendments=(amendment,))
+    write_plan(plan, path)
+    assert read_plan(path) == plan

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from orchestrator.errors import MixtureError
 from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.plan import Plan
-from orchestrator.mixture.planning import Supply, make_plan
+from orchestrator.mixture.planning import make_plan
+from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 from tests.mixture.mixtures import LAW, shares, supply
 
 LENGTH = 16
@@ -31,7 +32,11 @@ class Wish:
     each: int = 1
 
     def plan(self) -> Plan:
-        return make_plan(self.supplies, total_tokens=self.total_tokens, sequence_length=LENGTH, sequences_per_step=self.each, seed=0)
+        ratios = Ratios(by_source={supply.name: supply.weight for supply in self.supplies})
+        wishes = [StageWish(start=ratios, end=ratios)]
+        return make_plan(
+            self.supplies, wishes, total_tokens=self.total_tokens, sequence_length=LENGTH, sequences_per_step=self.each, seed=0
+        )
 
     def refusal(self) -> str:
         """Why there is no plan; empty if there is one."""
@@ -46,9 +51,9 @@ class Wish:
 
     def with_ratio(self, ratio: str) -> "Wish":
         """The culprit's ratio as written, the others in their old proportions."""
-        new, old = exact(float(ratio)), self.supplies[0].asked_share
-        others = [dataclasses.replace(s, asked_share=s.asked_share * (1 - new) / (1 - old)) for s in self.supplies[1:]]
-        return dataclasses.replace(self, supplies=(dataclasses.replace(self.supplies[0], asked_share=new), *others))
+        new, old = exact(float(ratio)), self.supplies[0].weight
+        others = [dataclasses.replace(s, weight=s.weight * (1 - new) / (1 - old)) for s in self.supplies[1:]]
+        return dataclasses.replace(self, supplies=(dataclasses.replace(self.supplies[0], weight=new), *others))
 
     def with_cap(self, cap: str) -> "Wish":
         return dataclasses.replace(self, supplies=(dataclasses.replace(self.supplies[0], max_epochs=float(cap)), *self.supplies[1:]))
@@ -134,10 +139,11 @@ def rare(draw: st.DrawFn) -> Wish:
 def scarce(draw: st.DrawFn) -> Wish:
     """The first source is asked for more often than it may be."""
     wanted = draw(wishes())
-    asked = int(wanted.total_tokens // LENGTH * wanted.supplies[0].asked_share)
+    asked = int(wanted.total_tokens // LENGTH * wanted.supplies[0].weight)
     assume(asked > 1)
+    unique = draw(st.integers(1, asked))
     first = dataclasses.replace(
-        wanted.supplies[0], unique_sequences=draw(st.integers(1, asked)), max_epochs=draw(st.integers(1, 300)) / 100
+        wanted.supplies[0], unique_sequences=unique, trained_tokens=8 * unique, max_epochs=draw(st.integers(1, 300)) / 100
     )
     wanted = dataclasses.replace(wanted, supplies=(first, *wanted.supplies[1:]))
     assume("rules" in wanted.refusal())
