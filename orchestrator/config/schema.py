@@ -282,11 +282,13 @@ class Config:
 def _names_of_sources(mixture: MixtureConfig) -> Iterator[tuple[str, Mapping[str, float], bool]]:
     """Every key of the mixture that names sources, what it says of them, and whether it must name all."""
     yield "mixture.max_epochs", mixture.max_epochs, False
-    everywhere: list[tuple[str, MixtureConfig | StageConfig]] = [("mixture", mixture)]
-    everywhere += [(f"mixture.stages[{number}]", stage) for number, stage in enumerate(mixture.stages)]
-    for key, given in everywhere:
-        yield f"{key}.ratios", given.ratios, True
-        yield f"{key}.source_tokens", given.source_tokens, False
-        yield f"{key}.source_epochs", given.source_epochs, False
-        if isinstance(given, StageConfig):
-            yield f"{key}.end_ratios", given.end_ratios, True
+    yield from _names_of_wish("mixture", mixture)
+    for number, stage in enumerate(mixture.stages):
+        yield from _names_of_wish(f"mixture.stages[{number}]", stage)
+        yield f"mixture.stages[{number}].end_ratios", stage.end_ratios, True
+
+
+def _names_of_wish(key: str, given: MixtureConfig | StageConfig) -> Iterator[tuple[str, Mapping[str, float], bool]]:
+    yield f"{key}.ratios", given.ratios, True
+    yield f"{key}.source_tokens", given.source_tokens, False
+    yield f"{key}.source_epochs", given.source_epochs, False

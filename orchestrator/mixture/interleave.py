@@ -1,52 +1,34 @@
 """Which source a sequence of a span comes from, in closed form.
 
-A span is a stretch of the stream in which every source has one rate, and comes out with a whole number of sequences that was settled before
-(`spans.py`). Its sources are leaves of a binary tree. At each node the items that reach it are dealt to its two children along a line: of
-the first m items, the left child gets floor((m * rise + offset) / run). Where rise / run is the child's part of the node's rate and offset
-is run / 2, that rounds to the nearest. So any item can be placed without placing those before it, and nothing grows with the corpus. What
-was owed at the end of the span before shifts the offset, so that errors do not add up; where a line would not end at the settled count, it
-is tilted so that it does.
+A span is a stretch of the stream in which every source has one rate, and wants a number of sequences (`spans.py`): it comes to a whole
+one beside that. Its sources are leaves of a binary tree. At each node the items that reach it are dealt to its two children along a line:
+of the first m items, the left child gets floor((m * rise + offset) / run). Where rise / run is the child's part of the node's rate and
+offset is run / 2, that rounds to the nearest. So any item can be placed without placing those before it, and nothing grows with the
+corpus. What was owed at the end of the span before shifts the offset, so that errors do not add up. Where a line would end at a count that
+leaves a source a whole sequence off, it is tilted so that it does not.
 
-The root parts the spec sources from the others: the spec as a whole is within half a sequence of its ratio at every prefix. Below are
-Huffman trees, where a grandparent weighs at least as much as its child and grandchild together: weights on a path grow like Fibonacci
-numbers, so a source's dealing is off by less than half the sum of their reciprocals, 1.68 sequences, for any number of sources
-(docs/stages/mixture.md has the proof, and what the tilts add).
+The root parts the spec sources from the others: the spec as a whole is dealt within half a sequence of its line. Below are Huffman trees,
+where a grandparent weighs at least as much as its child and grandchild together: weights on a path grow like Fibonacci numbers, so a
+source's dealing is off by less than half the sum of their reciprocals, 1.68 sequences, for any number of sources (docs/stages/mixture.md
+has the proof, and what tilts and debts add).
 """
 
 import heapq
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 UNIT = 1 << 32  # quotas and debts are whole numbers of 1/UNIT sequences
-MAX_SEQUENCES = 1 << 40  # with runs up to as many, the products below stay under 2**62
+MAX_SEQUENCES = 1 << 40
 _LIMB = 1 << 20
 _FINE = 1 << 28
 _SHORT = 1 << 20  # a span so short that a rate rounded to 1/MAX_SEQUENCES is exact enough
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """What a source is to get of a span.
-
-    Attributes:
-        source: its index.
-        weight: decides its place in the tree; the same in all spans of a stage, so that the tree is the same.
-        quota: its part of the span, in 1/UNIT sequences.
-        owed: what it was due before the span less what it had, in 1/UNIT sequences.
-        count: the sequences that it comes out with.
-    """
-
-    source: int
-    weight: int
-    quota: int
-    owed: int
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,76 +54,97 @@ class Node:
 Tree = Leaf | Node
 
 
-@dataclass(frozen=True, slots=True)
-class _Sum:
-    """Parts that a subtree deals to, added up."""
+Shape = int | tuple["Shape", "Shape"]  # a source, or what a node deals to
+
+
+class _Sum(NamedTuple):
+    """What a subtree's sources are to get of a span, added up; `fewest` and `most` are the wants rounded down and up."""
 
     quota: int
-    owed: int
-    count: int
-    inside: "Part | tuple[_Sum, _Sum]"
+    want: int
+    fewest: int
+    most: int
+    inside: "int | tuple[_Sum, _Sum]"
 
 
-def build_tree(spec: Sequence[Part], others: Sequence[Part], *, spec_owed: int = 0) -> Tree:
-    """The dealing tree of a span.
+def dealing_shape(spec: Mapping[int, int], others: Mapping[int, int]) -> Shape:
+    """Who deals to whom: a Huffman tree of the spec sources and one of the others, below a root that parts the two.
 
     Args:
-        spec: the parts of the spec sources; may be empty.
-        others: those of all other sources; may be empty, but not both.
-        spec_owed: what the spec as a whole is owed from before, in 1/UNIT sequences; so much is the rest in debt.
-
-    Returns:
-        The tree, whose root parts spec from others when both are there.
+        spec: source index -> weight; may be empty.
+        others: the same of all other sources; may be empty, but not both.
     """
-    sides = [replace(_huffman(parts), owed=owed) for parts, owed in ((spec, spec_owed), (others, -spec_owed)) if parts]
-    whole = sides[0] if len(sides) == 1 else _join(*sides)
-    return _settle(replace(whole, owed=0))
+    sides = [_huffman(weights) for weights in (spec, others) if weights]
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
-def _huffman(parts: Sequence[Part]) -> _Sum:
-    heap = [(part.weight, order, _Sum(part.quota, part.owed, part.count, part)) for order, part in enumerate(parts)]
+def _huffman(weights: Mapping[int, int]) -> Shape:
+    heap: list[tuple[int, int, Shape]] = [(weight, order, source) for order, (source, weight) in enumerate(weights.items())]
     heapq.heapify(heap)
     order = len(heap)
     while len(heap) > 1:
         (small, _, left), (large, _, right) = heapq.heappop(heap), heapq.heappop(heap)
-        heapq.heappush(heap, (small + large, order, _join(left, right)))
+        heapq.heappush(heap, (small + large, order, (left, right)))
         order += 1
     return heap[0][2]
 
 
-def _join(left: _Sum, right: _Sum) -> _Sum:
-    return _Sum(left.quota + right.quota, left.owed + right.owed, left.count + right.count, (left, right))
+def build_tree(shape: Shape, quotas: Sequence[int], wants: Sequence[int], total: int) -> Tree:
+    """The dealing tree of a span.
+
+    Args:
+        shape: of the stage.
+        quotas: (num_sources,) parts of the span by the sources' rates, in 1/UNIT sequences.
+        wants: (num_sources,) what each is to come to, debts repaid, in 1/UNIT sequences. It comes to a whole number beside that.
+        total: sequences of the span; what all want together, but for less than one a source.
+    """
+    return _settle(_add_up(shape, quotas, wants), total)
 
 
-def _settle(whole: _Sum) -> Tree:
-    """Draw the line along which a node's items are dealt: the left child's part of them, and what it is owed beyond its part of what the
-    node is owed. It begins at no item and ends with the left child's count."""
-    if isinstance(whole.inside, Part):
-        return Leaf(whole.inside.source, whole.count)
+def _add_up(shape: Shape, quotas: Sequence[int], wants: Sequence[int]) -> _Sum:
+    if isinstance(shape, int):
+        want = wants[shape]
+        return _Sum(quotas[shape], want, want // UNIT, -(-want // UNIT), shape)
+    left, right = (_add_up(part, quotas, wants) for part in shape)
+    return _Sum(left.quota + right.quota, left.want + right.want, left.fewest + right.fewest, left.most + right.most, (left, right))
+
+
+def _settle(whole: _Sum, total: int) -> Tree:
+    """Draw the line along which a node's items are dealt: the left child's part of them, and what it wants beyond that. It begins at no
+    item, and is tilted where it would end at a count that leaves a source with a whole sequence more or less than it wants."""
+    if isinstance(whole.inside, int):
+        return Leaf(whole.inside, total)
     left, right = whole.inside
-    rise, run = _rate(left.quota, whole.quota, whole.count)
-    offset = run // 2 + (left.owed * run - whole.owed * rise) // UNIT
+    rise, run = _rate(left.quota, whole.quota, total)
+    offset = run // 2 + ((left.want - left.quota) * run - (whole.want - whole.quota) * rise) // UNIT
+    count = min(max((total * rise + offset) // run, left.fewest, total - right.most), left.most, total - right.fewest)
     offset = min(max(offset, 0), run - 1)
-    end = (whole.count * rise + offset) // run
-    if end < left.count:
-        rise = -((offset - left.count * run) // whole.count)
-    elif end > left.count:
-        rise = ((left.count + 1) * run - 1 - offset) // whole.count
-    return Node(_settle(left), _settle(right), rise, run, offset, whole.count)
+    end = (total * rise + offset) // run
+    if end < count:
+        rise = -((offset - count * run) // total)
+    elif end > count:
+        rise = ((count + 1) * run - 1 - offset) // total
+    return Node(_settle(left, count), _settle(right, total - count), rise, run, offset, total)
 
 
 def _rate(part: int, whole: int, length: int) -> tuple[int, int]:
-    """part / whole as two integers of at most MAX_SEQUENCES, so near that no item of the span is placed by more than 1/UNIT off."""
+    """part / whole as integers, so near that the rate alone places no item of the span by more than 2**-20 off, or by more than a quarter
+    in the longest spans.
+
+    The run is at least the span's length: then a line can be tilted to end at any count. It is at least _FINE, because offsets are parts of
+    the run, and at most 2 * MAX_SEQUENCES, so that the products below stay under 2**62.
+    """
     if whole == 0:
-        return 0, _FINE
+        return 0, max(_FINE, length)
     divisor = gcd(part, whole)
-    if whole // divisor <= MAX_SEQUENCES:
-        scale = max(1, _FINE * divisor // whole)  # offsets are parts of the run, so a small one would be too coarse for them
-        return part // divisor * scale, whole // divisor * scale
-    if length <= _SHORT:
-        return (part * MAX_SEQUENCES + whole // 2) // whole, MAX_SEQUENCES
-    rate = Fraction(part, whole).limit_denominator(MAX_SEQUENCES)
-    return rate.numerator, rate.denominator
+    rise, run = part // divisor, whole // divisor
+    if run > MAX_SEQUENCES and length <= _SHORT:
+        rise, run = (part * MAX_SEQUENCES + whole // 2) // whole, MAX_SEQUENCES
+    elif run > MAX_SEQUENCES:
+        rate = Fraction(part, whole).limit_denominator(MAX_SEQUENCES)
+        rise, run = rate.numerator, rate.denominator
+    scale = -(-max(_FINE, length) // run)
+    return rise * scale, run * scale
 
 
 def dealt_left(first: Ints, node: Node) -> tuple[Ints, Ints]:
@@ -149,7 +152,7 @@ def dealt_left(first: Ints, node: Node) -> tuple[Ints, Ints]:
 
     Args:
         first: (n,) prefix lengths, 0 to the node's total.
-        node: the node; its total and its run are at most MAX_SEQUENCES.
+        node: the node; its total is at most MAX_SEQUENCES, its run twice that.
 
     Returns:
         (n,) of (first * rise + offset) // run, and (n,) of what is left over; the next item goes left where that is at least run - rise.
@@ -186,6 +189,11 @@ def counts_before(tree: Tree, first: Ints, num_sources: int) -> Ints:
 
     descend(tree, first)
     return counts
+
+
+def totals_of(tree: Tree) -> dict[int, int]:
+    """Source index -> sequences of the whole span."""
+    return {tree.source: tree.total} if isinstance(tree, Leaf) else totals_of(tree.left) | totals_of(tree.right)
 
 
 def sources_of(tree: Tree, numbers: Ints) -> tuple[Ints, Ints]:

@@ -5,10 +5,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from orchestrator.errors import MixtureError
-from orchestrator.mixture import remedies
-from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.interleave import MAX_SEQUENCES
 from orchestrator.mixture.plan import Amendment, Plan, PlannedSource
+from orchestrator.mixture.refusals import changed, refuse_over_cap, refuse_starved
 from orchestrator.mixture.stages import Stage
 from orchestrator.mixture.wishes import StageWish, Supply, exact_counts, sequence_shares
 
@@ -71,14 +70,19 @@ def amend_plan(
         The plan, with the replaced one's fingerprint still to be entered into its history.
 
     Raises:
-        MixtureError: as in `make_plan`, or no step is left.
+        MixtureError: as in `make_plan`, no step is left, or a source is not what it was.
     """
     total_steps = _total_steps(total_tokens, plan.sequence_length, plan.sequences_per_step)
-    if not 1 <= from_step <= total_steps:
+    last = min(total_steps, plan.steps + 1)
+    if not 1 <= from_step <= last:
         raise MixtureError(
-            f"--from-step {from_step} is not among the run's steps 1 to {total_steps:,}. Choose one of them, or raise mixture.total_tokens."
+            f"--from-step {from_step} cannot begin another mixture: the plan has {plan.steps:,} steps, and mixture.total_tokens="
+            f"{total_tokens:,} are {total_steps:,}. Choose 1 to {last:,}{', or raise mixture.total_tokens' if last == total_steps else ''}."
         )
     known = {source.name: source for source in plan.sources}
+    for supply in supplies:
+        if (source := known.get(supply.name)) is not None and source != _planned(supply):
+            raise changed(source, supply)
     new = [supply for supply in supplies if supply.name not in known]
     kept = replace(
         plan,
@@ -159,10 +163,10 @@ def _with_stages(plan: Plan, supplies: Sequence[Supply], wishes: Sequence[StageW
     stages = [_stage(wish, supplies, steps, plan.sequences_per_step) for wish, steps in zip(wishes, lengths, strict=True)]
     whole = replace(plan, stages=(*plan.stages, *stages))
     for number, wish in enumerate(wishes, first):
-        _refuse_starved(whole, number, wish)
+        refuse_starved(whole, number, wish)
     for index, supply in enumerate(supplies):
         if supply.max_epochs is not None:
-            _refuse_over_cap(whole, index, supply, wishes)
+            refuse_over_cap(whole, index, supply, wishes, before=plan.sequences[index])
     return whole
 
 
@@ -175,11 +179,14 @@ def _lengths(wishes: Sequence[StageWish], steps: int, plan: Plan) -> list[int]:
         raise MixtureError(f"{open_stages} of mixture.stages have no length. Give all but one of them steps or tokens.")
     rest = steps - total
     if rest < open_stages or (rest and not open_stages):
-        least = (total + open_stages) * tokens_per_step
+        shorter = (
+            f"shorten them by {open_stages - rest:,} steps"
+            if rest < open_stages
+            else "leave out the length of one stage, which takes the rest"
+        )
         raise MixtureError(
             f"mixture.stages have {total:,} steps{' and one more at least' if open_stages else ''}, and {steps:,} are to be divided. "
-            f"Set mixture.total_tokens so that they are {total + open_stages:,} ({least:,} tokens), or "
-            f"{'shorten a stage' if rest < open_stages else 'leave the length of one stage out'} by {abs(rest - open_stages):,} steps."
+            f"Set mixture.total_tokens={(plan.steps + total + open_stages) * tokens_per_step:,}, or {shorter}."
         )
     return [rest if length is None else length for length in given]
 
@@ -198,52 +205,3 @@ def _stage(wish: StageWish, supplies: Sequence[Supply], steps: int, sequences_pe
     start, end = (sequence_shares(ratios, supplies, counts, num_sequences=num_sequences, key=wish.key) for ratios in (wish.start, wish.end))
     given = tuple(counts.get(index) for index in range(len(supplies)))
     return Stage(steps=steps, made_steps=steps, shares=start, end_shares=end, exact=given)
-
-
-def _refuse_starved(plan: Plan, number: int, wish: StageWish) -> None:
-    """A source with a part in a stage that comes to no sequence."""
-    stage, per_step = plan.stages[number], plan.sequences_per_step
-    first = sum(before.made_steps for before in plan.stages[:number])
-    counts = plan.sequences_before([first + stage.made_steps])[0] - plan.sequences_before([first])[0]
-    num_sequences = stage.made_steps * per_step
-    for index, source in enumerate(plan.sources):
-        share = (stage.shares[index] + stage.end_shares[index]) / 2
-        if counts[index]:
-            continue
-        if stage.exact[index] is not None:
-            raise MixtureError(
-                f"source {source.name!r}: what {wish.key} gives it in tokens or epochs is less than one sequence of "
-                f"{plan.sequence_length} tokens. Raise it to {plan.sequence_length:,} tokens, or leave the source out."
-            )
-        if share > 0:
-            needed = remedies.fewest_steps(share, per_step) * per_step * plan.sequence_length
-            raise MixtureError(
-                f"source {source.name!r}: ratio {float(share):g} of {num_sequences:,} sequences rounds to none: it would not be seen. "
-                f"Train at least {needed:,} tokens ({wish.key}.{'total_tokens' if wish.key == 'mixture' else 'tokens'}), or raise its "
-                f"ratio to {remedies.raised(Fraction(1, num_sequences))}."
-            )
-
-
-def _refuse_over_cap(plan: Plan, index: int, supply: Supply, wishes: Sequence[StageWish]) -> None:
-    """More passes over a source than it may have. Passes that a stage names are asked for."""
-    assert supply.max_epochs is not None
-    asked = sum((exact(wish.source_epochs.get(supply.name, 0.0)) for wish in wishes), Fraction(0))
-    cap = max(exact(supply.max_epochs), asked)
-    count, most = plan.sequences[index], int(cap * supply.unique_sequences)
-    if count <= most:
-        return
-    epochs = Fraction(count, max(1, supply.unique_sequences))
-    said = f"source {supply.name!r} has {supply.unique_sequences * plan.sequence_length:,} unique tokens; "
-    over = f"needs {float(epochs):.2f} epochs, over mixture.max_epochs.{supply.name}={float(cap):g}. "
-    if len(plan.stages) > 1 or wishes[0].is_ramp or plan.stages[0].exact[index] is not None:
-        less = (count - most) * plan.sequence_length
-        raise MixtureError(
-            f"{said}the plan {over}Lower its part of the run by {less:,} tokens, or raise the cap to {remedies.raised_cap(epochs)}."
-        )
-    share, per_step = plan.stages[0].shares[index], plan.sequences_per_step
-    fewer = remedies.most_steps(share, per_step, most) * per_step * plan.sequence_length
-    raise MixtureError(
-        f"{said}ratio {float(share):g} of {plan.tokens:,} trained tokens {over}"
-        f"Lower its ratio to {remedies.lowered(Fraction(most, plan.num_sequences))}"
-        f"{f', train {fewer:,} tokens,' if fewer else ''} or raise the cap to {remedies.raised_cap(epochs)}."
-    )

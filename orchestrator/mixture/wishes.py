@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from orchestrator.errors import MixtureError
+from orchestrator.mixture import remedies
 from orchestrator.mixture.apportion import exact
 
 
@@ -108,7 +109,7 @@ def sequence_shares(
         MixtureError: counts and ratios contradict each other, or a side has a share and no source for it.
     """
     if ratios.by_source:
-        per_token = [ratios.by_source[supply.name] / supply.tokens_per_sequence for supply in supplies]
+        per_token = [ratios.by_source.get(supply.name, Fraction(0)) / supply.tokens_per_sequence for supply in supplies]
         return tuple(share / sum(per_token) for share in per_token)
     free = num_sequences - sum(counts.values())
     if free < 0:
@@ -139,11 +140,17 @@ class _Sides:
 
     def divide(self, free: int, key: str) -> dict[bool, Fraction]:
         """The tokens of each side's sources without a count, all of them dividing `free` sequences by weight."""
-        needed = sum(self._supplies[i].weight / self._supplies[i].tokens_per_sequence for i in self._rated)
+        needed = sum((self._supplies[i].weight / self._supplies[i].tokens_per_sequence for i in self._rated), Fraction(0))
         if free and not needed:
             raise MixtureError(
                 f"{key}: sources given as tokens or epochs leave {free:,} sequences to nobody. Give one of them by weight instead, or "
                 f"train {free:,} sequences less."
+            )
+        if self._rated and not free:
+            first = self._supplies[self._rated[0]].name
+            raise MixtureError(
+                f"{key}: sources given as tokens or epochs take all sequences of the stage and leave none to {first!r}. Make it longer, or "
+                f"set sources.{first}.weight=0."
             )
         per_weight = free / Fraction(needed) if needed else Fraction(0)
         return {spec: weight * per_weight for spec, weight in self._weight.items()}
@@ -155,14 +162,14 @@ class _Sides:
         for spec, part in parts.items():
             self._refuse_empty(spec, part, counted[spec], key)
         per_token = {spec: sum((self.part(i) for i in self._rated if self._supplies[i].is_spec == spec), Fraction(0)) for spec in parts}
-        needed = sum(per_token[spec] * part for spec, part in parts.items())
-        whole = (free + sum(per_token[spec] * counted[spec] for spec in parts)) / needed
+        needed = sum((per_token[spec] * part for spec, part in parts.items()), Fraction(0))
+        whole = (free + sum((per_token[spec] * counted[spec] for spec in parts), Fraction(0))) / needed
         left = {spec: part * whole - counted[spec] for spec, part in parts.items()}
         for spec, tokens in left.items():
-            if tokens < 0:
+            if tokens < 0 or tokens == 0 < parts[spec]:
                 raise MixtureError(
-                    f"{key}: {_side(spec)} given as tokens or epochs train {int(counted[spec]):,} tokens, over their "
-                    f"{int(parts[spec] * whole):,} at spec_share={float(spec_share):g}. Lower them, or set spec_share to null."
+                    f"{key}: {_side(spec)} given as tokens or epochs train {int(counted[spec]):,} tokens, and spec_share="
+                    f"{float(spec_share):g} is {int(parts[spec] * whole):,} for all of that side. Lower them, or set spec_share to null."
                 )
         return left
 
@@ -192,7 +199,12 @@ def _side(spec: bool) -> str:
 def _too_many(supplies: Sequence[Supply], counts: Mapping[int, int], num_sequences: int, key: str) -> MixtureError:
     most = max(counts, key=lambda index: counts[index])
     over = sum(counts.values()) - num_sequences
+    lower = ""
+    if counts[most] > over:
+        fewer = int((counts[most] - over) * supplies[most].tokens_per_sequence)
+        epochs = remedies.lowered(Fraction(counts[most] - over, supplies[most].unique_sequences))
+        lower = f"Lower {supplies[most].name!r} to {fewer:,} tokens ({epochs} epochs), or make"
     return MixtureError(
         f"{key}: sources given as tokens or epochs need {sum(counts.values()):,} sequences, over the {num_sequences:,} of the stage. "
-        f"Lower {supplies[most].name!r} from {counts[most]:,} sequences by {over:,}, or make the stage longer by as many."
+        f"{lower or 'Make'} the stage longer by {over:,} sequences."
     )

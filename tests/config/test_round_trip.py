@@ -22,6 +22,7 @@ from orchestrator.config.schema import (
     SchedulingConfig,
     ShardsConfig,
     SourceConfig,
+    StageConfig,
     TrackingConfig,
     TrainingConfig,
 )
@@ -53,11 +54,25 @@ def sources(draw: st.DrawFn) -> SourceConfig:
 @st.composite
 def mixtures(draw: st.DrawFn, source_names: list[str]) -> MixtureConfig:
     by_ratio = draw(st.booleans())
-    ratios = {name: 1.0 / len(source_names) for name in source_names}
+    ratios = {name: 1.0 / len(source_names) for name in source_names} if by_ratio else {}
+    counted = {} if by_ratio else {source_names[0]: draw(counts)}
+    stage = StageConfig(
+        steps=draw(st.none() | counts),
+        spec_share=None if by_ratio else draw(shares),
+        end_spec_share=None if by_ratio else draw(st.none() | shares),
+        ratios=ratios,
+        end_ratios=ratios,
+        source_tokens=counted,
+    )
     return MixtureConfig(
         total_tokens=draw(counts),
         spec_share=None if by_ratio else draw(shares),
-        ratios=ratios if by_ratio else {},
+        ratios=ratios,
+        source_tokens=counted,
+        source_epochs={}
+        if by_ratio
+        else draw(st.dictionaries(st.sampled_from(source_names[1:]), positive) if source_names[1:] else st.just({})),
+        stages=draw(st.sampled_from([(), (stage,), (StageConfig(tokens=5), stage)])),
         max_epochs=draw(st.dictionaries(st.sampled_from(source_names), positive)),
         seed=draw(st.integers(0, 2**63)),
     )
@@ -113,7 +128,11 @@ def configs(draw: st.DrawFn) -> Config:
         ),
         mixture=draw(mixtures(list(by_name))),
         feed=FeedConfig(
-            workers=draw(counts), block_bytes=draw(counts), prefetch_blocks=draw(counts), document_attention=draw(st.booleans())
+            workers=draw(counts),
+            on_cpu_nodes=draw(st.booleans()),
+            block_bytes=draw(counts),
+            prefetch_blocks=draw(counts),
+            document_attention=draw(st.booleans()),
         ),
         training=draw(trainings),
         checkpoints=CheckpointsConfig(every_steps=draw(counts)),

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from orchestrator.mixture.apportion import exact, whole_counts
+from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.interleave import Ints
 from orchestrator.mixture.plan import Plan, PlannedSource
 from orchestrator.mixture.planning import make_plan
@@ -95,9 +95,12 @@ def stages_of(draw: st.DrawFn, count: int, each: int, most_sequences: int) -> St
 
 
 def counts_of(total: int, shares: Sequence[Fraction]) -> list[int]:
-    """A whole split in proportion to shares."""
-    unit = 1 << 40
-    return whole_counts(total, [int(total * share / sum(shares) * unit) for share in shares], unit)
+    """A whole split in proportion to shares, by largest remainders."""
+    quotas = [total * share / sum(shares) for share in shares]
+    counts = [int(quota) for quota in quotas]
+    for i in sorted(range(len(quotas)), key=lambda i: counts[i] - quotas[i])[: total - sum(counts)]:
+        counts[i] += 1
+    return counts
 
 
 def plan_of(counts: Sequence[int], *, roles: Sequence[str] = (), sizes: Sequence[int] = (), each: int = 1, seed: int = 0) -> Plan:

@@ -1,5 +1,6 @@
 """What is trained up to any moment against the shares that were asked for: constant, in stages, along ramps, beside exact counts."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.stages import Stage
 from tests.mixture.mixtures import LAW, fibonacci, plan_of, plans, staged_plans
 
 SPEC_OFF, MOST_OFF = 1.0, 2.0
@@ -45,16 +47,14 @@ def spec_ahead(plan: Plan) -> NDArray[np.float64]:
         sequences_per_step=1,
         seed=plan.seed,
         sources=plan.sources,
-        stages=tuple(_by_sequence(stage, plan.sequences_per_step) for stage in plan.stages),
+        stages=tuple(replace(stage, steps=_length(plan, stage), made_steps=_length(plan, stage)) for stage in plan.stages),
     )
     off: NDArray[np.float64] = (plan.spans.counts_before(numbers) - one_by_one.due_before(numbers))[:, spec].sum(axis=1)
     return off
 
 
-def _by_sequence(stage, per_step):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
-    return replace(stage, steps=stage.steps * per_step, made_steps=stage.made_steps * per_step)
+def _length(plan: Plan, stage: Stage) -> int:
+    return stage.steps * plan.sequences_per_step
 
 
 @LAW
@@ -82,9 +82,7 @@ def test_at_every_prefix_each_source_is_within_two_sequences_of_its_share(plan: 
 def test_mixtures_that_a_search_found_to_drift_most_are_within_it_too(weights: list[int], roles: list[str], num_sequences: int) -> None:
     plan = plan_of([1] * len(weights), roles=roles)
     shares = tuple(Fraction(weight, sum(weights)) for weight in weights)
-    stage = type(plan.stages[0])(
-        steps=num_sequences, made_steps=num_sequences, shares=shares, end_shares=shares, exact=(None,) * len(shares)
-    )
+    stage = Stage(steps=num_sequences, made_steps=num_sequences, shares=shares, end_shares=shares, exact=(None,) * len(shares))
     searched = Plan(sequence_length=8, sequences_per_step=1, seed=0, sources=plan.sources, stages=(stage,))
     assert np.abs(ahead(searched)).max() < MOST_OFF
 

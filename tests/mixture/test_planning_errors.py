@@ -89,13 +89,13 @@ CASES = [
     ),
     pytest.param(
         wish("0.2", 1000, unique=40, max_epochs=4.0),
-        ["'rules'", "640 unique tokens", "ratio 0.2", "16,000 trained tokens", "5.00 epochs", "mixture.max_epochs.rules=4"],
+        ["'rules'", "320 unique tokens", "ratio 0.2", "16,000 trained tokens", "5.00 epochs", "mixture.max_epochs.rules=4"],
         {RATIO: 0.16, TOKENS: 12_800, CAP: 5},
         id="more epochs than allowed",
     ),
     pytest.param(
         wish("0.5", 7, role="general", unique=3),
-        ["'rules'", "48 unique tokens", "ratio 0.5", "112 trained tokens", "1.33 epochs", "mixture.max_epochs.rules=1"],
+        ["'rules'", "24 unique tokens", "ratio 0.5", "112 trained tokens", "1.33 epochs", "mixture.max_epochs.rules=1"],
         {RATIO: 0.4286, TOKENS: 96, CAP: 1.3333},
         id="more epochs than one",
     ),
