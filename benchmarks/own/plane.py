@@ -13,7 +13,8 @@ from orchestrator.feed.slices import steps_per_block
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import make_plan
 from orchestrator.mixture.wishes import Ratios, StageWish, Supply
-from orchestrator.shards.manifest import Manifest, Shard, read_manifest, write_manifest
+from orchestrator.shards.engines import EngineChoice
+from orchestrator.shards.manifest import Audit, Manifest, Shard, read_manifest, write_manifest
 from orchestrator.shards.reader import ShardReader
 
 BLOCK_BYTES = 2 << 20
@@ -30,7 +31,11 @@ def write_source(folder: Path, shards: list[Shard]) -> None:
         separator_id=0,
         train=shards,
         heldout=[],
+        num_read=sum(shard.documents for shard in shards),
         rejects=0,
+        dropped=0,
+        engine=EngineChoice(name="tokenizers", sampled_documents=0, sampled_bytes=0, reason="nothing was tokenised"),
+        audit=Audit(),
     )
     write_manifest(manifest, folder)
 
