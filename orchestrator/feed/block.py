@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.feed.slices import rank_numbers
-from orchestrator.mixture.plan import Plan
+from orchestrator.feed.draws import DrawsAhead
 from orchestrator.shards.reader import ShardReader, Tokens
 
 
@@ -32,12 +31,12 @@ class Block:
 
 
 def build_block(
-    plan: Plan, readers: Sequence[ShardReader], *, steps: range, rank: int, world_size: int, document_attention: bool = False
+    draws_ahead: DrawsAhead, readers: Sequence[ShardReader], *, steps: range, rank: int, world_size: int, document_attention: bool = False
 ) -> Block:
     """Gather a block: a pure function of the plan and the shards.
 
     Args:
-        plan: the run's.
+        draws_ahead: of the run's plan.
         readers: one a source, in the plan's order.
         steps: consecutive steps, counted from 0.
         rank: whose batches.
@@ -50,13 +49,13 @@ def build_block(
     Raises:
         ShardError: a shard is missing or damaged.
     """
-    numbers = rank_numbers(steps.start, len(steps), rank=rank, world_size=world_size, sequences_per_step=plan.sequences_per_step)
-    draws = plan.look_up(numbers.ravel())
+    draws = draws_ahead.at(steps, rank=rank, world_size=world_size)
     (dtype,) = {reader.dtype for reader in readers}  # one tokenizer
-    length, shape = plan.sequence_length, numbers.shape
-    tokens = np.empty((numbers.size, length + 1), dtype=dtype)
-    documents = np.empty((numbers.size, length + 1), dtype=np.int32) if document_attention else None
-    trained = np.empty((numbers.size, length), dtype=np.bool_) if has_marks(readers, document_attention) else None
+    length, num_sequences = draws_ahead.plan.sequence_length, len(draws.sources)
+    shape = (len(steps), draws_ahead.plan.sequences_per_step // world_size)
+    tokens = np.empty((num_sequences, length + 1), dtype=dtype)
+    documents = np.empty((num_sequences, length + 1), dtype=np.int32) if document_attention else None
+    trained = np.empty((num_sequences, length), dtype=np.bool_) if has_marks(readers, document_attention) else None
     for index in np.unique(draws.sources):
         rows = np.flatnonzero(draws.sources == index)
         reader, positions = readers[index], draws.positions[rows]

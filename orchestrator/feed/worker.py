@@ -10,6 +10,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.feed.block import Block, build_block
+from orchestrator.feed.draws import DrawsAhead
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.shards.manifest import read_manifest
@@ -43,6 +44,10 @@ class _Worker:
         return read_plan(self._plan_file)
 
     @cached_property
+    def _draws(self) -> DrawsAhead:
+        return DrawsAhead(self._plan)
+
+    @cached_property
     def _readers(self) -> list[ShardReader]:
         """Opened at the first block, not before: an actor that fails as it is made cannot say why."""
         directories = [self._shards_dir / source.name for source in self._plan.sources]
@@ -51,7 +56,7 @@ class _Worker:
     def block(self, first_step: int, num_steps: int, rank: int, world_size: int) -> Block:
         steps = range(first_step, first_step + num_steps)
         return build_block(
-            self._plan, self._readers, steps=steps, rank=rank, world_size=world_size, document_attention=self._document_attention
+            self._draws, self._readers, steps=steps, rank=rank, world_size=world_size, document_attention=self._document_attention
         )
 
 
