@@ -123,7 +123,7 @@ def test_a_source_without_one_document_is_refused_with_the_first_reject(home: Pa
     with pytest.raises(DataError):  # every audit is done already, so that no cluster is started
         prepare_sources(load_config(words))
     named = ["'spec'", "2 rejected", f"{file}:1", "int, not a string", "text_field"]
-    refused(home, "prepare", *words, code=DATA, named=named, written=["other/spec/rejects.jsonl"])
+    refused(home, "prepare", *words, code=DATA, named=named, written=["other/spec/found.jsonl", "other/spec/rejects.jsonl"])
 
 
 def test_a_tokenizer_larger_than_the_models_vocabulary_is_refused(home: Path) -> None:
