@@ -1,6 +1,7 @@
 """Which engine may encode a source: tiktoken where it gives the tokenizer's own ids on a sample and on texts made to part the two."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ def choose_engine(vocabulary: Vocabulary, sample_texts: Sequence[str]) -> Engine
         fast = open_encoder(vocabulary, "tiktoken")
     except NotConvertibleError as reason:
         return EngineChoice(name="tokenizers", **sampled, reason=f"tiktoken cannot do this tokenizer: {reason}")
-    constructed = list(_constructed_texts(vocabulary))
+    constructed = _constructed(vocabulary)
     if difference := _first_difference(fast, open_encoder(vocabulary, "tokenizers"), [*sample_texts, *constructed], len(sample_texts)):
         return EngineChoice(name="tokenizers", **sampled, reason=difference)
     same = f"the same ids as tokenizers in {len(sample_texts):,} documents of the source and {len(constructed):,} constructed texts"
@@ -61,6 +62,11 @@ def _difference(found: NDArray[np.uint32], expected: NDArray[np.uint32]) -> str:
     place = int(np.argmax([*(found[:shorter] != expected[:shorter]), True]))
     here = slice(place, place + 5)
     return f"from token {place} on it gives {found[here].tolist()}, tokenizers {expected[here].tolist()}"
+
+
+@lru_cache(maxsize=4)
+def _constructed(vocabulary: Vocabulary) -> list[str]:
+    return list(_constructed_texts(vocabulary))
 
 
 def _constructed_texts(vocabulary: Vocabulary) -> Iterator[str]:

@@ -17,8 +17,8 @@ from orchestrator.shards.engines import EngineChoice
 from orchestrator.shards.vocabulary import Vocabulary
 
 _MOST_DOCUMENTS = 200
-_FEWEST_CHARACTERS, _MOST_CHARACTERS = 500_000, 2_000_000
-_ONE_IN = 20  # characters are sampled, as a source of English has about as many as bytes
+_FEWEST_CHARACTERS, _MOST_CHARACTERS = 300_000, 2_000_000
+_ONE_IN = 50  # characters are sampled, as a source of English has about as many as bytes
 
 
 @dataclass(frozen=True, slots=True)

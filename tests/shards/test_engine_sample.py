@@ -33,7 +33,7 @@ def test_of_many_files_those_are_sampled_that_are_spread_over_the_source(tmp_pat
 
 
 def test_long_documents_are_few_and_whole(tmp_path: Path) -> None:
-    write_texts(tmp_path / "corpus" / "a.jsonl", ["x" * 300_000, "y" * 300_000, "z"])
+    write_texts(tmp_path / "corpus" / "a.jsonl", ["x" * 200_000, "y" * 200_000, "z"])
     assert [text[0] for text in sample_texts(units(tmp_path))] == ["x", "y"]
 
 
