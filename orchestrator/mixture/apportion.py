@@ -1,4 +1,4 @@
-"""Numbers as they were meant, and a whole divided into parts."""
+"""Shares of a whole as exact integers."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -9,18 +9,26 @@ def exact(number: float) -> Fraction:
     return Fraction(repr(float(number)))
 
 
-def levelled(levels: Sequence[int], total: int) -> list[int]:
-    """Divide a total so that what is left of every level is the same; a level under that gets nothing.
+def whole_counts(total: int, wants: Sequence[int], unit: int) -> list[int]:
+    """Round wants to counts that sum to a total, those with the largest remainders up.
+
+    Hamilton's method, for wants that may be below 0, which get none: then those that would be furthest above their want give one back.
 
     Args:
-        levels: any integers, at least one.
-        total: at least 0.
+        total: what the counts sum to; at least 0.
+        wants: in units; they sum to nearly the total.
+        unit: how many units are one.
 
     Returns:
-        One part a level, at least 0; they sum to the total, or to less than one a level more.
+        One count a want, at least 0.
     """
-    highest = sorted(levels, reverse=True)
-    rest = sum(highest) - total
-    while len(highest) > 1 and highest[-1] * len(highest) < rest:
-        rest -= highest.pop()
-    return [max(0, level - rest // len(highest)) for level in levels]
+    assert wants or total == 0
+    counts = [max(0, want // unit) for want in wants]
+    while (missing := total - sum(counts)) > 0:
+        by_remainder = sorted(range(len(wants)), key=lambda i: counts[i] * unit - wants[i])
+        for i in by_remainder[:missing]:
+            counts[i] += 1
+    while sum(counts) > total:
+        furthest = max((i for i in range(len(wants)) if counts[i]), key=lambda i: counts[i] * unit - wants[i])
+        counts[furthest] -= 1
+    return counts

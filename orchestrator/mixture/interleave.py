@@ -1,24 +1,23 @@
 """Which source a sequence of a span comes from, in closed form.
 
-A span is a stretch of the stream in which every source has one rate, and wants a number of sequences (`spans.py`): it comes to a whole
-one beside that. Its sources are leaves of a binary tree. At each node the items that reach it are dealt to its two children along a line:
-of the first m items, the left child gets floor((m * rise + offset) / run). Where rise / run is the child's part of the node's rate and
-offset is run / 2, that rounds to the nearest. So any item can be placed without placing those before it, and nothing grows with the
-corpus. What was owed at the end of the span before shifts the offset, so that errors do not add up. Where a line would end at a count that
-leaves a source a whole sequence off, it is tilted so that it does not.
+A span is a stretch of the stream in which every source has one rate, and comes out with a whole number of sequences that was settled before
+(`spans.py`). Its sources are leaves of a binary tree. At each node the items that reach it are dealt to its two children along a line: of
+the first m items, the left child gets floor((m * rise + offset) / run). Where rise / run is the child's part of the node's rate and offset
+is run / 2, that rounds to the nearest. So any item can be placed without placing those before it, and nothing grows with the corpus. What
+was owed at the end of the span before shifts the offset, so that errors do not add up; where a line would not end at the settled count, it
+is tilted so that it does.
 
-The root parts the spec sources from the others: the spec as a whole is dealt within half a sequence of its line. Below are Huffman trees,
-where a grandparent weighs at least as much as its child and grandchild together: weights on a path grow like Fibonacci numbers, so a
-source's dealing is off by less than half the sum of their reciprocals, 1.68 sequences, for any number of sources (docs/stages/mixture.md
-has the proof, and what tilts and debts add).
+The root parts the spec sources from the others: the spec as a whole is within half a sequence of its ratio at every prefix. Below are
+Huffman trees, where a grandparent weighs at least as much as its child and grandchild together: weights on a path grow like Fibonacci
+numbers, so a source's dealing is off by less than half the sum of their reciprocals, 1.68 sequences, for any number of sources
+(docs/stages/mixture.md has the proof, and what the tilts add).
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +28,25 @@ MAX_SEQUENCES = 1 << 40
 _LIMB = 1 << 20
 _FINE = 1 << 28
 _SHORT = 1 << 20  # a span so short that a rate rounded to 1/MAX_SEQUENCES is exact enough
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """What a source is to get of a span.
+
+    Attributes:
+        source: its index.
+        weight: decides its place in the tree; the same in all spans of a stage, so that the tree is the same.
+        quota: its part of the span, in 1/UNIT sequences.
+        owed: what it was due before the span less what it had, in 1/UNIT sequences.
+        count: the sequences that it comes out with.
+    """
+
+    source: int
+    weight: int
+    quota: int
+    owed: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,77 +72,62 @@ class Node:
 Tree = Leaf | Node
 
 
-Shape = int | tuple["Shape", "Shape"]  # a source, or what a node deals to
-
-
-class _Sum(NamedTuple):
-    """What a subtree's sources are to get of a span, added up; `fewest` and `most` are the wants rounded down and up."""
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """Parts that a subtree deals to, added up."""
 
     quota: int
-    want: int
-    fewest: int
-    most: int
-    inside: "int | tuple[_Sum, _Sum]"
+    owed: int
+    count: int
+    inside: "Part | tuple[_Sum, _Sum]"
 
 
-def dealing_shape(spec: Mapping[int, int], others: Mapping[int, int]) -> Shape:
-    """Who deals to whom: a Huffman tree of the spec sources and one of the others, below a root that parts the two.
+def build_tree(spec: Sequence[Part], others: Sequence[Part], *, spec_owed: int = 0) -> Tree:
+    """The dealing tree of a span.
 
     Args:
-        spec: source index -> weight; may be empty.
-        others: the same of all other sources; may be empty, but not both.
+        spec: the parts of the spec sources; may be empty.
+        others: those of all other sources; may be empty, but not both.
+        spec_owed: what the spec as a whole is owed from before, in 1/UNIT sequences; so much is the rest in debt.
+
+    Returns:
+        The tree, whose root parts spec from others when both are there.
     """
-    sides = [_huffman(weights) for weights in (spec, others) if weights]
-    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+    sides = [replace(_huffman(parts), owed=owed) for parts, owed in ((spec, spec_owed), (others, -spec_owed)) if parts]
+    whole = sides[0] if len(sides) == 1 else _join(*sides)
+    return _settle(replace(whole, owed=0))
 
 
-def _huffman(weights: Mapping[int, int]) -> Shape:
-    heap: list[tuple[int, int, Shape]] = [(weight, order, source) for order, (source, weight) in enumerate(weights.items())]
+def _huffman(parts: Sequence[Part]) -> _Sum:
+    heap = [(part.weight, order, _Sum(part.quota, part.owed, part.count, part)) for order, part in enumerate(parts)]
     heapq.heapify(heap)
     order = len(heap)
     while len(heap) > 1:
         (small, _, left), (large, _, right) = heapq.heappop(heap), heapq.heappop(heap)
-        heapq.heappush(heap, (small + large, order, (left, right)))
+        heapq.heappush(heap, (small + large, order, _join(left, right)))
         order += 1
     return heap[0][2]
 
 
-def build_tree(shape: Shape, quotas: Sequence[int], wants: Sequence[int], total: int) -> Tree:
-    """The dealing tree of a span.
-
-    Args:
-        shape: of the stage.
-        quotas: (num_sources,) parts of the span by the sources' rates, in 1/UNIT sequences.
-        wants: (num_sources,) what each is to come to, debts repaid, in 1/UNIT sequences. It comes to a whole number beside that.
-        total: sequences of the span; what all want together, but for less than one a source.
-    """
-    return _settle(_add_up(shape, quotas, wants), total)
+def _join(left: _Sum, right: _Sum) -> _Sum:
+    return _Sum(left.quota + right.quota, left.owed + right.owed, left.count + right.count, (left, right))
 
 
-def _add_up(shape: Shape, quotas: Sequence[int], wants: Sequence[int]) -> _Sum:
-    if isinstance(shape, int):
-        want = wants[shape]
-        return _Sum(quotas[shape], want, want // UNIT, -(-want // UNIT), shape)
-    left, right = (_add_up(part, quotas, wants) for part in shape)
-    return _Sum(left.quota + right.quota, left.want + right.want, left.fewest + right.fewest, left.most + right.most, (left, right))
-
-
-def _settle(whole: _Sum, total: int) -> Tree:
-    """Draw the line along which a node's items are dealt: the left child's part of them, and what it wants beyond that. It begins at no
-    item, and is tilted where it would end at a count that leaves a source with a whole sequence more or less than it wants."""
-    if isinstance(whole.inside, int):
-        return Leaf(whole.inside, total)
+def _settle(whole: _Sum) -> Tree:
+    """Draw the line along which a node's items are dealt: the left child's part of them, and what it is owed beyond its part of what the
+    node is owed. It begins at no item and ends with the left child's count."""
+    if isinstance(whole.inside, Part):
+        return Leaf(whole.inside.source, whole.count)
     left, right = whole.inside
-    rise, run = _rate(left.quota, whole.quota, total)
-    offset = run // 2 + ((left.want - left.quota) * run - (whole.want - whole.quota) * rise) // UNIT
-    count = min(max((total * rise + offset) // run, left.fewest, total - right.most), left.most, total - right.fewest)
+    rise, run = _rate(left.quota, whole.quota, whole.count)
+    offset = run // 2 + (left.owed * run - whole.owed * rise) // UNIT
     offset = min(max(offset, 0), run - 1)
-    end = (total * rise + offset) // run
-    if end < count:
-        rise = -((offset - count * run) // total)
-    elif end > count:
-        rise = ((count + 1) * run - 1 - offset) // total
-    return Node(_settle(left, count), _settle(right, total - count), rise, run, offset, total)
+    end = (whole.count * rise + offset) // run
+    if end < left.count:
+        rise = -((offset - left.count * run) // whole.count)
+    elif end > left.count:
+        rise = ((left.count + 1) * run - 1 - offset) // whole.count
+    return Node(_settle(left), _settle(right), rise, run, offset, whole.count)
 
 
 def _rate(part: int, whole: int, length: int) -> tuple[int, int]:
@@ -189,11 +192,6 @@ def counts_before(tree: Tree, first: Ints, num_sources: int) -> Ints:
 
     descend(tree, first)
     return counts
-
-
-def totals_of(tree: Tree) -> dict[int, int]:
-    """Source index -> sequences of the whole span."""
-    return {tree.source: tree.total} if isinstance(tree, Leaf) else totals_of(tree.left) | totals_of(tree.right)
 
 
 def sources_of(tree: Tree, numbers: Ints) -> tuple[Ints, Ints]:

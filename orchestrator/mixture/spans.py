@@ -1,50 +1,38 @@
 """The stream of a run as spans of constant rates: where each begins, how many draws each source had by then, how its items are dealt."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
 
-from orchestrator.mixture.apportion import levelled
-from orchestrator.mixture.interleave import (
-    UNIT,
-    Ints,
-    Shape,
-    Tree,
-    build_tree,
-    counts_before,
-    dealing_shape,
-    item_of,
-    sources_of,
-    totals_of,
-)
-from orchestrator.mixture.stages import Due, Stage
+from orchestrator.mixture.apportion import whole_counts
+from orchestrator.mixture.interleave import UNIT, Ints, Part, Tree, build_tree, counts_before, item_of, sources_of
+from orchestrator.mixture.stages import Stage
 
 _TREES_KEPT = 4096
-_SPEC_SLACK = UNIT // 4  # so far may the spec be from its due where sources that are not in a stage owe, or are owed, something
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Span:
     """A stretch of one stage: `length` sequences are dealt, of which the run makes the first `made`."""
 
-    shape: Shape
-    quotas: Sequence[int]
-    wants: Sequence[int]
+    spec: list[Part]
+    others: list[Part]
+    spec_owed: int
     length: int
     made: int
 
     def tree(self) -> Tree:
-        return build_tree(self.shape, self.quotas, self.wants, self.length)
+        return build_tree(self.spec, self.others, spec_owed=self.spec_owed)
 
-    def counts(self) -> list[int]:
+    def counts(self, num_sources: int) -> list[int]:
         """(num_sources,) sequences that the run makes of each source in it."""
         if self.made < self.length:
-            return [int(count) for count in counts_before(self.tree(), np.array([self.made]), len(self.quotas))[0]]
-        totals = totals_of(self.tree())
-        return [totals.get(source, 0) for source in range(len(self.quotas))]
+            return [int(count) for count in counts_before(self.tree(), np.array([self.made]), num_sources)[0]]
+        counts = {part.source: part.count for part in (*self.spec, *self.others)}
+        return [counts.get(source, 0) for source in range(num_sources)]
 
 
 class Spans:
@@ -120,77 +108,64 @@ class Spans:
             yield 0, slice(None)
             return
         indices = np.clip(np.searchsorted(self._starts, numbers, side="right") - 1, 0, len(self._spans) - 1)
-        order = np.argsort(indices, kind="stable")
-        found, firsts = np.unique(indices[order], return_index=True)
-        for index, here in zip(found, np.split(order, firsts)[1:], strict=True):
-            yield int(index), here
+        for index in np.unique(indices):
+            yield int(index), np.flatnonzero(indices == index)
 
 
 class _Account:
-    """What every source has been due so far less what it has had, in 1/UNIT sequences. All of it together is nothing."""
+    """What every source, and the spec as a whole, has been due so far less what it has had, in 1/UNIT sequences."""
 
     def __init__(self, is_spec: Sequence[bool]) -> None:
-        self._sides = [[source for source, spec in enumerate(is_spec) if spec == side] for side in (True, False)]
+        self._is_spec = is_spec
         self._owed = [0] * len(is_spec)
-        self._aside = [0] * len(is_spec)
-        self._exact: set[int] = set()
-
-    def shape(self, weights: Sequence[int]) -> Shape:
-        """Who deals to whom in a stage; sources without a weight are not in it."""
-        spec, others = ({source: weights[source] for source in side if weights[source]} for side in self._sides)
-        return dealing_shape(spec, others)
+        self._spec_owed = 0
 
     def begin(self, stage: Stage) -> None:
-        """An exact count is exact whatever was before: what its source is owed waits for a stage that asks for no count of it."""
-        everything = [owed + aside for owed, aside in zip(self._owed, self._aside, strict=True)]
-        self._exact = {source for source, count in enumerate(stage.exact) if count is not None}
-        self._aside = [owed if source in self._exact else 0 for source, owed in enumerate(everything)]
-        self._owed = _less(everything, self._aside)
+        """An exact count is exact whatever was before."""
+        self._owed = [owed if count is None else 0 for owed, count in zip(self._owed, stage.exact, strict=True)]
 
-    def wants(self, due: Sequence[int], members: Collection[int], *, room: int, length: int) -> list[int]:
-        """What each source is to come to in a span, in 1/UNIT sequences.
+    def span(self, weights: Sequence[int], due: Sequence[int], exact: Mapping[int, int], *, length: int, made: int) -> _Span:
+        """Settle what each source gets of a span.
 
         Args:
-            due: (num_sources,) quotas.
-            members: the sources of the stage.
-            room: what sources without a count may take together before the stage's end, so that the counts are met.
-            length: of the span.
+            weights: of the sources; those without are not in the stage.
+            due: their quotas.
+            exact: the counts that some must come out with.
+            length, made: of the span.
         """
-        sides = [[source for source in side if source in members] for side in self._sides]
-        levels = {source: self._owed[source] + due[source] for source in members}
-        counted = {source: level for source, level in levels.items() if source in self._exact}
-        given = _levelled(counted, max(0, sum(counted.values())))
-        rated = [{source: levels[source] for source in side if source not in self._exact} for side in sides]
-        rest = max(0, length * UNIT - sum(given.values()))
-        spec_given = sum(given.get(source, 0) for source in sides[0])
-        spec_rest = self._spec_part(rated, due, rest, already=spec_given) if rated[0] and rated[1] else rest if rated[0] else 0
-        wants = _levelled(rated[0], spec_rest) | _levelled(rated[1], rest - spec_rest)
-        if any(want % UNIT for want in given.values()):
-            wants = _within(wants, room)
-        wants |= given
-        return [wants.get(source, 0) for source in range(len(due))]
+        members = [source for source, weight in enumerate(weights) if weight > 0]
+        sides = [[source for source in members if self._is_spec[source] == spec] for spec in (True, False)]
+        spec_total = self._spec_total(sides, due, exact, length)
+        spec, others = (
+            [
+                Part(source=source, weight=weights[source], quota=due[source], owed=self._owed[source], count=count)
+                for source, count in self._counts(side, total, due, exact).items()
+            ]
+            for side, total in zip(sides, (spec_total, length - spec_total), strict=True)
+        )
+        return _Span(spec=spec, others=others, spec_owed=self._spec_owed, length=length, made=made)
 
-    def _spec_part(self, levels: Sequence[Mapping[int, int]], due: Sequence[int], rest: int, *, already: int) -> int:
-        """Of what is left to sources without a count, that of the spec's: what leaves all equally owed, near to what the spec is due."""
-        level = _levelled({**levels[0], **levels[1]}, rest)
-        spec_due = sum(due[source] + self._owed[source] + self._aside[source] for source in self._sides[0]) - already
-        equal = sum(level[source] for source in levels[0])
-        return min(max(equal, spec_due - _SPEC_SLACK, 0), max(spec_due + _SPEC_SLACK, 0), rest)
+    def _spec_total(self, sides: Sequence[Sequence[int]], due: Sequence[int], exact: Mapping[int, int], length: int) -> int:
+        """The spec's sequences: rounded to the nearest, as far as exact counts allow."""
+        spec, others = sides
+        if not spec or not others:
+            return length if spec else 0
+        fewest, fewest_others = (sum(exact.get(source, 0) for source in side) for side in sides)
+        if exact.keys() >= set(spec) or exact.keys() >= set(others):
+            return fewest if exact.keys() >= set(spec) else length - fewest_others
+        nearest = (self._spec_owed + sum(due[source] for source in spec) + UNIT // 2) // UNIT
+        return min(max(nearest, fewest), length - fewest_others)
+
+    def _counts(self, side: Sequence[int], total: int, due: Sequence[int], exact: Mapping[int, int]) -> dict[int, int]:
+        rated = [source for source in side if source not in exact]
+        given = {source: exact[source] for source in side if source in exact}
+        counts = whole_counts(total - sum(given.values()), [self._owed[source] + due[source] for source in rated], UNIT)
+        return given | dict(zip(rated, counts, strict=True))
 
     def book(self, due: Sequence[int], got: Sequence[int]) -> None:
-        """Enter a span."""
-        self._owed = [owed + quota - count * UNIT for owed, quota, count in zip(self._owed, due, got, strict=True)]
-
-
-def _levelled(levels: Mapping[int, int], total: int) -> dict[int, int]:
-    return dict(zip(levels, levelled(list(levels.values()), total), strict=True)) if levels else {}
-
-
-def _within(wants: Mapping[int, int], room: int) -> dict[int, int]:
-    """Round those with the smallest remainders down, so that all of them rounded up fit into so many sequences."""
-    up = room - sum(want // UNIT for want in wants.values())
-    by_remainder = sorted(wants, key=lambda source: -(wants[source] % UNIT))
-    return {source: wants[source] if place < up else wants[source] // UNIT * UNIT for place, source in enumerate(by_remainder)}
+        new = [quota - count * UNIT for quota, count in zip(due, got, strict=True)]
+        self._owed = [owed + more for owed, more in zip(self._owed, new, strict=True)]
+        self._spec_owed += sum(more for more, spec in zip(new, self._is_spec, strict=True) if spec)
 
 
 def _lay_out(stages: Sequence[Stage], is_spec: Sequence[bool], sequences_per_step: int) -> Iterator[tuple[_Span, list[int]]]:
@@ -202,23 +177,14 @@ def _lay_out(stages: Sequence[Stage], is_spec: Sequence[bool], sequences_per_ste
 
 
 def _lay_out_stage(stage: Stage, account: _Account, length: int, made: int) -> Iterator[tuple[_Span, list[int]]]:
-    num_spans, due = stage.num_spans(length), Due(stage, length)
-    room = length - sum(count or 0 for count in stage.exact)
-    weights, before = due.before(length), due.before(0)
-    shape, members = account.shape(weights), {source for source, weight in enumerate(weights) if weight}
+    num_spans, left = stage.num_spans(length), {source: count for source, count in enumerate(stage.exact) if count is not None}
+    weights = stage.due(0, length, length)
     for start, end in pairwise(length * index // num_spans for index in range(num_spans + 1)):
         if start >= made:
             return
-        reached, after = min(made, end), due.before(end)
-        quotas = _less(after, before)
-        wants = account.wants(quotas, members, room=room, length=end - start)
-        span = _Span(shape=shape, quotas=quotas, wants=wants, length=end - start, made=reached - start)
-        got = span.counts()
+        reached = min(made, end)
+        span = account.span(weights, stage.due(start, end, length), left if end == length else {}, length=end - start, made=reached - start)
+        got = span.counts(len(weights))
         yield span, got
-        account.book(quotas if reached == end else _less(due.before(reached), before), got)
-        room -= sum(new for new, count in zip(got, stage.exact, strict=True) if count is None)
-        before = after
-
-
-def _less(values: Sequence[int], others: Sequence[int]) -> list[int]:
-    return [value - other for value, other in zip(values, others, strict=True)]
+        account.book(stage.due(start, reached, length), got)
+        left = {source: count - got[source] for source, count in left.items()}

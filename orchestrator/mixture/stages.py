@@ -29,40 +29,32 @@ class Stage:
     end_shares: tuple[Fraction, ...]
     exact: tuple[int | None, ...]
 
-    def num_spans(self, num_sequences: int) -> int:
-        """In how many spans of constant rates a ramp is made, so that none strays from the line by more than an eighth of a sequence.
+    def due(self, start: int, end: int, num_sequences: int) -> list[int]:
+        """What each source is due between two of the stage's sequences: the integral of its share.
 
-        Neither for a source nor for several together, such as the spec's: no set of them changes by more than half of all changes.
-        """
-        steepest = sum(abs(change) for change in _changes(self)) / 2
-        return min(num_sequences, isqrt(int(num_sequences * steepest)) + 1) if steepest else 1
-
-
-class Due:
-    """What each source is due of the first sequences of a stage: the integral of its share.
-
-    Of the first n of N sequences, a n + (b - a) n^2 / 2 N for a share that goes from a to b. It is rounded once, so it never falls.
-    """
-
-    def __init__(self, stage: Stage, num_sequences: int) -> None:
-        """
         Args:
-            stage: the stage.
+            start, end: sequences of the stage, from 0.
             num_sequences: those of the whole stage as planned.
-        """
-        self._lines = [
-            (
-                2 * num_sequences * start.numerator * change.denominator,
-                change.numerator * start.denominator,
-                start.denominator * change.denominator,
-            )
-            for start, change in zip(stage.shares, _changes(stage), strict=True)
-        ]
-        self._scale = 2 * num_sequences
 
-    def before(self, first: int) -> list[int]:
-        """(num_sources,) of the first sequences, in 1/UNIT sequences."""
-        return [first * (level + first * slope) * UNIT // (self._scale * denominator) for level, slope, denominator in self._lines]
+        Returns:
+            One quota a source, in 1/UNIT sequences.
+        """
+        sources = range(len(self.shares))
+        return [self._quota(source, end, num_sequences) - self._quota(source, start, num_sequences) for source in sources]
+
+    def _quota(self, source: int, first: int, num_sequences: int) -> int:
+        """Of the first n of N sequences: a n + (b - a) n^2 / 2 N for a share that goes from a to b."""
+        start, end = self.shares[source], self.end_shares[source]
+        level = first * UNIT * start.numerator // start.denominator
+        if start == end:
+            return level
+        change = end - start
+        return level + first * first * UNIT * change.numerator // (2 * num_sequences * change.denominator)
+
+    def num_spans(self, num_sequences: int) -> int:
+        """In how many spans of constant rates a ramp is made, so that none strays from the line by more than an eighth of a sequence."""
+        steepest = max(abs(change) for change in _changes(self))
+        return min(num_sequences, isqrt(int(num_sequences * steepest)) + 1) if steepest else 1
 
 
 def due_before(stages: Sequence[Stage], numbers: Ints, sequences_per_step: int) -> NDArray[np.float64]:

@@ -87,8 +87,8 @@ def test_a_run_that_was_amended_can_be_resumed_with_its_own_files(run: RunDirect
     [
         (["training.learning_rate=1"], 4, "an amendment changes mixture and sources only"),
         (["sources.code.text_field=body"], 4, "source 'code' is in the plan already"),
-        (["mixture.spec_share=0.5"], 0, "--from-step 0 is not among the run's steps 1 to 10"),
-        (["mixture.spec_share=0.5"], 11, "--from-step 11 is not among the run's steps 1 to 10"),
+        (["mixture.spec_share=0.5"], 0, "--from-step 0 cannot begin another mixture: the plan has 10 steps.* Choose 1 to 10"),
+        (["mixture.spec_share=0.5"], 11, "--from-step 11 cannot begin another mixture: the plan has 10 steps.* Choose 1 to 10"),
         (["mixture.total_tokens=64000"], 2, "source .spec. has .* unique tokens; the plan needs"),
         (["mixture.sped_share=0.9"], 2, "mixture.sped_share is not a configuration key. The closest is mixture.spec_share"),
         (["mixture.spec_share"], 2, "is not an override"),
