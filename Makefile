@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 TORCH_IN_RANGE := import sys, torch; v = tuple(int(part) for part in torch.__version__.split(".")[:2]); sys.exit(not (2, 8) <= v < (3, 0))
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: demo test check format setup clean
+.PHONY: demo test check format setup clean bench-data
 
 demo: $(READY)
 	$(BIN)/midtrain demo
@@ -33,6 +33,12 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 setup: $(READY)
+
+# ONLY=ours,grain: these peers; PARTS=resume,ranks: these measures; QUICK=1: small. All three leave docs/benchmarks.md as it is.
+# TEXT=DIR: JSONL to tokenise; TORCH_INDEX: where there are CPU builds of torch for the peers.
+bench-data: $(READY)
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(PARTS),--parts $(PARTS)) $(if $(QUICK),--quick) $(if $(TEXT),--text $(TEXT)) \
+	  $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
 
 ifneq ($(CHOSEN),)
 .PHONY: $(READY)

@@ -56,14 +56,32 @@ def demo() -> None:
 def prepare(overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Turn sources into token shards. Goes on where it stopped; says what it rejected and why."""
     from orchestrator.commands.console import Console
-    from orchestrator.commands.prepare import manifest_rows, prepare, show_manifests
+    from orchestrator.commands.prepare import prepare
+    from orchestrator.commands.prepared import show_prepared, summarise_prepared
 
     console = Console()
     manifests = prepare(_config(overrides), console)
     if as_json:
-        _print_json(manifest_rows(manifests))
+        _print_json(summarise_prepared(manifests))
     else:
-        show_manifests(manifests, console)
+        show_prepared(manifests, console)
+
+
+@app.command()
+def inspect(
+    shards: Annotated[Path, typer.Argument(help="A prepared source's directory, or shards.dir for all of them.")],
+    documents: Annotated[int, typer.Option(help="How many documents to decode of each source and split.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Show what prepared shards hold: statistics, lengths of documents, and some of them decoded."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.inspection import inspect, show_inspection
+
+    entries = inspect(shards.absolute(), num_documents=documents)
+    if as_json:
+        _print_json(entries)
+    else:
+        show_inspection(entries, Console())
 
 
 @app.command()
@@ -100,6 +118,55 @@ def resume(run: Annotated[Path, typer.Argument(help="The run's directory.")]) ->
     from orchestrator.runs.directory import RunDirectory
 
     resume(RunDirectory(run.absolute()), Console())
+
+
+@app.command()
+def amend(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    from_step: Annotated[int, typer.Option("--from-step", help="The first step that changes.")],
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a run's mixture from a later step on: add, reweight or drop a source. What is trained before stays as it is."""
+    from orchestrator.commands.amending import amend
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.planning import show_plan
+    from orchestrator.mixture.summary import summarise
+    from orchestrator.runs.directory import RunDirectory
+
+    config, plan = amend(RunDirectory(run.absolute()), overrides or [], from_step=from_step)
+    if as_json:
+        _print_json(summarise(plan))
+    else:
+        show_plan(summarise(plan), config, Console())
+
+
+@app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    step: Annotated[int | None, typer.Option(help="Which documents this step trains.")] = None,
+    document: Annotated[str | None, typer.Option(metavar="ID", help="When this document is trained.")] = None,
+    export: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows as Parquet, too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell which documents a step trains, or when and how often a document is trained. Computed from the plan."""
+    from orchestrator.commands import replay
+    from orchestrator.commands.console import Console
+    from orchestrator.errors import ConfigError
+    from orchestrator.runs.directory import RunDirectory
+
+    directory = RunDirectory(run.absolute())
+    if (step is None) == (document is None):
+        raise ConfigError("midtrain replay needs one of --step N and --document ID.")
+    found = replay.replay_step(directory, step) if step is not None else replay.replay_document(directory, document or "")
+    if export:
+        replay.export(found, export)
+    if as_json:
+        _print_json(found)
+    elif step is not None:
+        replay.show_step(found, Console())
+    else:
+        replay.show_document(found, Console())
 
 
 @app.command()

@@ -15,8 +15,10 @@ from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import make_plan
 from orchestrator.mixture.wishes import Ratios, StageWish, Supply
+from orchestrator.runs.directory import RunDirectory
+from orchestrator.shards.epoch import Layout, read_epoch
 from orchestrator.shards.manifest import Manifest, read_manifest
-from orchestrator.shards.preparation import source_request
+from orchestrator.shards.preparation import chat_template_of, source_request
 from orchestrator.shards.vocabulary import Vocabulary, check_fits, load_vocabulary
 
 
@@ -51,6 +53,28 @@ def checked_supplies(config: Config) -> list[Supply]:
     for manifest in manifests:
         _check_manifest(config, manifest, vocabulary)
     return [_supply(config, manifest) for manifest in manifests]
+
+
+def check_planned(run: RunDirectory, config: Config, plan: Plan) -> None:
+    """Refuse a run whose plan does not follow from its configuration and the prepared sources any more.
+
+    Raises:
+        OrchestratorError: which of them has changed.
+    """
+    if mixture_request(config) != plan.request:
+        raise ConfigError(
+            f"{run.root}: config.yaml asks for another mixture or batch than plan.json was made for. Put it back; another mixture from a "
+            f"later step on is `midtrain amend {run.root} --from-step S …`."
+        )
+    planned = {source.name: source for source in plan.sources}
+    for supply in checked_supplies(config):
+        source = planned[supply.name]
+        if (source.fingerprint, source.trained_tokens) != (supply.fingerprint, supply.trained_tokens):
+            raise ConfigError(
+                f"source {supply.name!r} is not prepared as it was when {run.root} was planned. Prepare it again from the same files, or "
+                f"start a new run."
+            )
+    check_lengths(config, plan.steps)
 
 
 def mixture_request(config: Config) -> str:
@@ -91,16 +115,24 @@ def _ratios(spec_share: float | None, ratios: Mapping[str, float]) -> Ratios:
 
 
 def _supply(config: Config, manifest: Manifest) -> Supply:
-    length = config.training.sequence_length
-    unique = manifest.unique_sequences("train", length)
+    layout = _layout(config)
+    epoch = read_epoch(Path(config.shards.dir) / manifest.name, manifest, "train", layout)
     return Supply(
         name=manifest.name,
         role=manifest.role,
-        fingerprint=manifest.fingerprint,
-        unique_sequences=unique,
-        trained_tokens=unique * length,
+        fingerprint=layout.fingerprint(manifest),
+        unique_sequences=epoch.sequences,
+        trained_tokens=epoch.trained_tokens,
         weight=exact(config.sources[manifest.name].weight),
         max_epochs=config.mixture.max_epochs.get(manifest.name, 1.0),
+    )
+
+
+def _layout(config: Config) -> Layout:
+    return Layout(
+        packing=config.shards.packing,
+        sequence_length=config.training.sequence_length,
+        document_attention=config.feed.document_attention,
     )
 
 
@@ -111,19 +143,33 @@ def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) 
             f"source {name!r} was prepared with another tokenizer or document separator than those of model.path={config.model.path}. "
             f"Run `midtrain prepare` again, or set shards.dir to the shards of this model."
         )
-    if manifest.request != source_request(source, config.corpus.max_document_tokens):
-        raise ConfigError(
-            f"source {name!r} was prepared from other paths or held-out documents, or with another text_field, markdown or "
-            f"corpus.max_document_tokens. Run `midtrain prepare` again."
-        )
     if manifest.role != source.role:
         raise ConfigError(
             f"source {name!r} was prepared with role {manifest.role} and is configured as {source.role}. Run `midtrain prepare` again."
         )
-    length = config.training.sequence_length
+    chat = chat_template_of(source, config.model.path)
+    if manifest.request != source_request(name, config.sources, config.corpus, chat):
+        raise ConfigError(
+            f"source {name!r} was prepared from other paths or held-out documents, or with another text_field, markdown, messages_field, "
+            f"masked_prefix, chat template, corpus.max_document_tokens, duplicates, evaluation_sets or allowed_overlap. "
+            f"Run `midtrain prepare` again."
+        )
+    _check_epochs(config, manifest)
+
+
+def _check_epochs(config: Config, manifest: Manifest) -> None:
+    """Every split that is used must have something to train or to measure."""
+    name, source, layout = manifest.name, config.sources[manifest.name], _layout(config)
+    length = layout.sequence_length
     kept_back = bool(source.heldout_paths) or source.heldout_share > 0
     for split, needed in (("train", True), ("heldout", kept_back)):
-        if needed and not manifest.unique_sequences(split, length):
+        epoch = read_epoch(Path(config.shards.dir) / name, manifest, split, layout) if needed else None
+        if epoch and not epoch.trained_tokens and manifest.tokens(split) > length:
+            raise DataError(
+                f"source {name!r}: none of its {manifest.tokens(split):,} {split} tokens carries loss: masked_prefix, the chat template or "
+                f"feed.document_attention={config.feed.document_attention} takes it from all of them. Give it other documents."
+            )
+        if epoch and not epoch.trained_tokens:
             shorter = manifest.tokens(split) - 1
             remedy = f", or shorten the sequence to {shorter}" if shorter >= SHORTEST_SEQUENCE_TOKENS else ""
             raise DataError(

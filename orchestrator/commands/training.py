@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator.checkpoints.store import Checkpoint, newest_checkpoint
+from orchestrator.checkpoints.store import Checkpoint, is_committed, newest_checkpoint, step_directory
 from orchestrator.commands.console import Console
-from orchestrator.commands.planning import plan_run
+from orchestrator.commands.planning import check_planned, plan_run
 from orchestrator.config.load import dump_config, read_config
 from orchestrator.config.schema import Config, facts_of_training
-from orchestrator.errors import CheckpointError, ConfigError
+from orchestrator.errors import CheckpointError
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan, write_plan
 from orchestrator.runs.attempts import only_attempt, read_status
@@ -46,14 +46,11 @@ def resume(run: RunDirectory, console: Console) -> None:
     """
     config = read_config(run.config)
     plan = read_plan(run.plan)
-    if read_status(run).state == "finished":
+    if read_status(run).state == "finished" and is_committed(step_directory(run.checkpoints, plan.steps)):
         console.say(f"{run.root} is finished: all {plan.steps} steps are done. Nothing was changed.")
         return
     with only_attempt(run):
-        if plan_run(config).fingerprint != plan.fingerprint:
-            raise ConfigError(
-                f"{run.root}: the prepared sources or config.yaml are not those of its plan. Restore them, or start a new run."
-            )
+        check_planned(run, config, plan)
         checkpoint = newest_checkpoint(run.checkpoints)
         _check_fits(checkpoint, config, plan)
         where = f"from step {checkpoint.step}" if checkpoint else "from step 0: it had not come to a checkpoint"
@@ -73,8 +70,12 @@ def _attempt(run: RunDirectory, config: Config, plan: Plan, checkpoint: Checkpoi
 def _check_fits(checkpoint: Checkpoint | None, config: Config, plan: Plan) -> None:
     if checkpoint is None:
         return
-    ranks = {"world_size": config.scheduling.world_size, "plan": plan.fingerprint}
-    for key, value in (ranks | facts_of_training(config.training)).items():
+    if checkpoint.manifest.get("plan") not in plan.fingerprints_at(checkpoint.step):
+        raise CheckpointError(
+            f"{checkpoint.directory} was trained by another plan than {plan.fingerprint}, and no amendment of it leads there. "
+            f"Restore the run's plan.json, or start a new run."
+        )
+    for key, value in ({"world_size": config.scheduling.world_size} | facts_of_training(config.training)).items():
         if checkpoint.manifest.get(key) != value:
             raise CheckpointError(
                 f"{checkpoint.directory} was saved with {key}={checkpoint.manifest.get(key)}, the run is configured with {value}. "

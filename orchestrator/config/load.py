@@ -55,18 +55,35 @@ def load_config(overrides: Sequence[str]) -> Config:
     return _validate(_with_absolute_paths(values))
 
 
-def read_config(path: Path) -> Config:
+def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read a run's resolved `config.yaml`.
 
+    Args:
+        path: the file.
+        overrides: values to take instead of those in it, as `key=value`.
+
     Raises:
-        ConfigError: the file is missing or was changed into something invalid.
+        ConfigError: the file is missing or was changed into something invalid, or an override is wrong.
     """
     try:
-        return _validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return _validate(_changed(values, overrides) if overrides else values)
     except FileNotFoundError:
         raise ConfigError(f"{path.parent} is not a run: it has no config.yaml. `midtrain train` makes one.") from None
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
         raise ConfigError(f"{path} is not YAML any more: {error}. Restore it, or start a new run.") from None
+
+
+def _changed(values: dict[str, Any], overrides: Sequence[str]) -> Any:
+    refuse_secrets(overrides)
+    changed = OmegaConf.create(values)
+    for override in overrides:
+        _as_override(override, [])
+        parsed = OverridesParser.create().parse_override(override)
+        OmegaConf.update(changed, parsed.key_or_group, parsed.value(), merge=False, force_add=True)
+    container = OmegaConf.to_container(changed, resolve=True)
+    refuse_secrets_within(container)
+    return _with_absolute_paths(container)
 
 
 def dump_config(config: Config) -> str:
@@ -87,15 +104,19 @@ def _refuse_shadowing(shipped: Path, own: Path) -> None:
 
 def _with_absolute_paths(values: Any) -> Any:
     """Paths are meant from where the command was given; the run is then at home anywhere. What is malformed is left for validation."""
-    run, shards, model, sources = (_mapping(values.get(group)) for group in ("run", "shards", "model", "sources"))
+    run, shards, model, sources, corpus = (_mapping(values.get(group)) for group in ("run", "shards", "model", "sources", "corpus"))
     run["dir"] = _absolute(run.get("dir") or f"runs/{run.get('name')}")
     shards["dir"] = _absolute(shards.get("dir"))
     if isinstance(model.get("path"), str) and Path(model["path"]).is_dir():
         model["path"] = _absolute(model["path"])
-    for source in map(_mapping, sources.values()):
-        for key in ("paths", "heldout_paths"):
-            if isinstance(source.get(key), list):
-                source[key] = [_absolute(path) for path in source[key]]
+    evaluation_sets = _mapping(corpus.get("evaluation_sets"))
+    for holder, keys in [
+        (evaluation_sets, list(evaluation_sets)),
+        *((_mapping(source), ("paths", "heldout_paths")) for source in sources.values()),
+    ]:
+        for key in keys:
+            if isinstance(holder.get(key), list):
+                holder[key] = [_absolute(path) for path in holder[key]]
     return values
 
 

@@ -47,12 +47,18 @@ class SourceConfig:
     heldout_paths: Paths = ()  # documents to measure with, not to train on; the files may not be among paths
     heldout_share: Share = 0.0  # share of the documents of `paths` kept back when there are no heldout_paths
     text_field: str = "text"  # of JSONL and Parquet
+    messages_field: str | None = None  # of JSONL and Parquet: a list of role and content, for the chat template; null: texts
     markdown: Literal["file", "section"] = "file"  # what is a document of a .md file
+    masked_prefix: Annotated[str, Field(min_length=1)] | None = None  # put before every document, as context that carries no loss
     weight: NotNegative = 1.0  # among the sources of its side of mixture.spec_share
 
     def __post_init__(self) -> None:
         if self.heldout_paths and self.heldout_share:
             raise ValueError(f"heldout_paths and heldout_share={self.heldout_share:g} exclude each other. Set one of them.")
+        if self.messages_field is not None and self.text_field != "text":
+            raise ValueError(
+                f"messages_field={self.messages_field} and text_field={self.text_field} exclude each other. Leave text_field out."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
@@ -61,6 +67,14 @@ class CorpusConfig:
 
     max_reject_share: Share  # of the things read from a source, those that were not documents
     max_document_tokens: Count | None  # a longer document is rejected; null: any length
+    duplicates: Literal["report", "remove"]  # of a document that occurred before: train it again, or leave it out
+    evaluation_sets: dict[Name, Annotated[Paths, Field(min_length=1)]]  # name -> files, as those of sources, that must not be trained on
+    allowed_overlap: tuple[str, ...]  # names of evaluation sets that may be trained on nevertheless
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.allowed_overlap) - set(self.evaluation_sets)):
+            sets = ", ".join(self.evaluation_sets) or "none"
+            raise ValueError(f"allowed_overlap names {unknown[0]!r}, which is not an evaluation set. corpus.evaluation_sets: {sets}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
@@ -70,6 +84,7 @@ class ShardsConfig:
     dir: str  # where prepared sources live, one directory each
     document_separator: str | None  # the token after every document; null: the tokenizer's end of text
     shard_bytes: Count  # input bytes that go into one shard; a file is never split over two
+    packing: Literal["concatenate", "best_fit"]  # sequences are cut out of the stream, or documents are put whole into them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
@@ -147,9 +162,11 @@ def _check_sum(key: str, ratios: dict[str, float]) -> None:
 class FeedConfig:
     """The data-mixing workers."""
 
-    workers: Count  # Ray actors that build blocks
+    workers: Count  # Ray actors that build blocks, on every node that ranks can be on
+    on_cpu_nodes: bool  # as many on every node without GPUs, for all ranks
     block_bytes: Count  # token bytes of a block of steps, for one rank
     prefetch_blocks: Count  # blocks that a rank asks for ahead
+    document_attention: bool  # attention and positions within a document, no loss from one to the next; false: over the whole sequence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)

@@ -1,5 +1,6 @@
 """What a document is, its id, and which are held out. What is none is told with its file, place and reason, never skipped in silence."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,9 @@ def document_id(text: str) -> str:
 def is_heldout(identifier: str, share: float) -> bool:
     """Whether a document is kept back: a property of its content alone, so that copies go the same way."""
     return xxhash.xxh3_64_intdigest(f"heldout/{identifier}".encode()) < share * 2.0**64
+
+
+Judge = Callable[[str, int | None, Any], Document | Reject]  # of a file, a place in it, and what stands there
 
 
 def judge(file: str, place: int | None, text: Any) -> Document | Reject:

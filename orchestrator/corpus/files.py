@@ -1,27 +1,21 @@
 """Which files a source is, and how they are grouped into units of work. The grouping depends on the files alone, never on the workers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from orchestrator.corpus.storage import SourceFile, find_files, is_url, state_of
 from orchestrator.errors import DataError
 
+Kind = Literal["source", "evaluation set"]
 SUFFIXES = (".txt", ".md", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """Files that become one shard."""
-
-    files: tuple[SourceFile, ...]
-
-
-def list_files(source_name: str, patterns: Sequence[str]) -> list[SourceFile]:
+def list_files(name: str, patterns: Sequence[str], kind: Kind = "source") -> list[SourceFile]:
     """The files of a source, in the order of the patterns and by path within each; none twice, the first mention counts.
 
     Args:
-        source_name: for messages.
+        name, kind: of what they are, for messages.
         patterns: files, directories (all known files below), globs, or URLs of these.
 
     Returns:
@@ -30,12 +24,13 @@ def list_files(source_name: str, patterns: Sequence[str]) -> list[SourceFile]:
     Raises:
         OrchestratorError: a pattern matches nothing or cannot be reached, or a file is of no known kind or empty.
     """
+    key = f"sources.{name}.paths" if kind == "source" else f"corpus.evaluation_sets.{name}"
     files: dict[str, SourceFile] = {}
     for pattern in patterns:
-        for file in _matches(source_name, pattern):
+        for file in _matches(f"{kind} {name!r}", key, pattern):
             files.setdefault(_identity(file), file)
     if empty := [file.path for file in files.values() if file.size_bytes == 0]:
-        raise DataError(f"source {source_name!r}: {empty[0]} is empty (0 bytes). Remove it, or take it out of sources.{source_name}.paths.")
+        raise DataError(f"{kind} {name!r}: {empty[0]} is empty (0 bytes). Remove it, or take it out of {key}.")
     return list(files.values())
 
 
@@ -43,16 +38,13 @@ def _identity(file: SourceFile) -> str:
     return file.path if is_url(file.path) else str(Path(file.path).resolve())
 
 
-def _matches(source_name: str, pattern: str) -> list[SourceFile]:
+def _matches(owner: str, key: str, pattern: str) -> list[SourceFile]:
     matches = find_files(pattern, SUFFIXES)
     if not matches:
         place = pattern if is_url(pattern) else f"{pattern} (from {Path.cwd()})"
-        raise DataError(
-            f"source {source_name!r}: no file at {place}. "
-            f"Give a file, a folder or a glob of {' '.join(SUFFIXES)} files in sources.{source_name}."
-        )
+        raise DataError(f"{owner}: no file at {place}. Give a file, a folder or a glob of {' '.join(SUFFIXES)} files in {key}.")
     if strange := [file.path for file in matches if not file.path.endswith(SUFFIXES)]:
-        raise DataError(f"source {source_name!r}: {strange[0]} is none of {' '.join(SUFFIXES)}. Convert it, or take it out of the paths.")
+        raise DataError(f"{owner}: {strange[0]} is none of {' '.join(SUFFIXES)}. Convert it, or take it out of the paths.")
     return matches
 
 
@@ -70,23 +62,23 @@ def refuse_changed(file: SourceFile) -> None:
         )
 
 
-def into_units(files: Sequence[SourceFile], unit_bytes: int) -> list[Unit]:
-    """Group files in their order into units of at least `unit_bytes`, the last one excepted.
+def into_groups(files: Sequence[SourceFile], group_bytes: int) -> list[tuple[SourceFile, ...]]:
+    """Group files in their order, into groups of at least `group_bytes`, the last one excepted.
 
     Args:
         files: of one source.
-        unit_bytes: where a unit is full.
+        group_bytes: where a group is full.
 
     Returns:
-        Units that hold every file once, in order.
+        Groups that hold every file once, in order.
     """
-    units: list[Unit] = []
+    groups: list[tuple[SourceFile, ...]] = []
     open_files: list[SourceFile] = []
     open_bytes = 0
     for file in files:
         open_files.append(file)
         open_bytes += file.size_bytes
-        if open_bytes >= unit_bytes:
-            units.append(Unit(tuple(open_files)))
+        if open_bytes >= group_bytes:
+            groups.append(tuple(open_files))
             open_files, open_bytes = [], 0
-    return [*units, Unit(tuple(open_files))] if open_files else units
+    return [*groups, tuple(open_files)] if open_files else groups

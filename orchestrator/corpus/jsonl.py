@@ -5,25 +5,26 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.corpus.documents import Document, Reject, judge
+from orchestrator.corpus.documents import Document, Judge, Reject, judge
 
 _CHUNK_BYTES = 1 << 16  # no more than this is lost before the place where a compressed file breaks
 
 
-def from_jsonl(path: str, file: io.RawIOBase, text_field: str) -> Iterator[Document | Reject]:
+def from_jsonl(path: str, file: io.RawIOBase, field: str, judged: Judge = judge) -> Iterator[Document | Reject]:
     """The document of each line.
 
     Args:
         path: of the file; its name says how it is compressed. Files that were joined (several frames or members) are read to their end.
         file: opened.
-        text_field: where the text is.
+        field: where the text is, or whatever else a document is made of.
+        judged: makes a document of it.
     """
     import pyarrow
 
     number = 0
     try:
         for number, line in enumerate(_lines(path, file), 1):
-            yield _from_line(path, number, line, text_field)
+            yield _from_line(path, number, line, field, judged)
     except MemoryError:  # Arrow's is also an exception of its own
         raise
     except (OSError, pyarrow.ArrowException) as error:  # not of the disk or network: `file` reports those
@@ -40,16 +41,16 @@ def _lines(path: str, file: io.RawIOBase) -> io.BufferedReader:
     return io.BufferedReader(pyarrow.input_stream(file, compression=compression), _CHUNK_BYTES)
 
 
-def _from_line(path: str, number: int, line: bytes, text_field: str) -> Document | Reject:
+def _from_line(path: str, number: int, line: bytes, field: str, judged: Judge) -> Document | Reject:
     try:
         record = _parse(line)
     except UnicodeDecodeError as error:
         return Reject(path, number, f"not UTF-8: {error.reason} at byte {error.start} of the line")
     except (ValueError, RecursionError) as error:
         return Reject(path, number, f"not JSON: {error}")
-    if not isinstance(record, dict) or text_field not in record:
-        return Reject(path, number, f"no field {text_field!r}")
-    return judge(path, number, record[text_field])
+    if not isinstance(record, dict) or field not in record:
+        return Reject(path, number, f"no field {field!r}")
+    return judged(path, number, record[field])
 
 
 def _parse(line: bytes) -> Any:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from orchestrator.commands.console import Console
 from orchestrator.commands.planning import plan_run, show_plan
-from orchestrator.commands.prepare import prepare, show_manifests
+from orchestrator.commands.prepare import prepare
+from orchestrator.commands.prepared import show_prepared
 from orchestrator.commands.report import make_report, show_summary
 from orchestrator.commands.status import run_status
 from orchestrator.commands.training import resume, train
@@ -57,7 +58,7 @@ def _run_anew(console: Console) -> None:
     console.note(
         f"this machine is faster in {speed.precision}; the budget of {config.mixture.total_tokens:,} tokens should take about 5 minutes"
     )
-    show_manifests(prepare(config, console), console)
+    show_prepared(prepare(config, console), console)
     show_plan(summarise(plan_run(config)), config, console)
     train(config, console)
 

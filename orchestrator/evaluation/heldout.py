@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from orchestrator.errors import DataError
 from orchestrator.shards.reader import ShardReader
+from orchestrator.training.documents import position_ids
 
 
 class Model(Protocol):
@@ -16,19 +18,36 @@ class Model(Protocol):
 
     device: torch.device
 
-    def heldout_losses(self, sequences: torch.Tensor) -> torch.Tensor: ...
+    def heldout_losses(self, sequences: torch.Tensor, *, positions: torch.Tensor | None, trained: torch.Tensor | None) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Heldout:
-    """The held-out sequences of a source: (n, sequence_length + 1) token ids, int64."""
+    """The held-out sequences of a source.
+
+    Attributes:
+        source: its name.
+        sequences: (n, sequence_length + 1) token ids, int64.
+        documents: (n, sequence_length + 1) which document of its sequence each token belongs to; none: attention runs over the whole one.
+        trained: (n, sequence_length) which labels carry loss, at least one of each sequence; none: all.
+    """
 
     source: str
     sequences: NDArray[np.int64]
+    documents: NDArray[np.int32] | None = None
+    trained: NDArray[np.bool_] | None = None
 
 
-def choose_heldout(source: str, reader: ShardReader, *, unique_sequences: int, max_sequences: int, sequence_length: int) -> Heldout:
-    """Pick held-out sequences, evenly spread over the split: always the same ones.
+def choose_heldout(
+    source: str,
+    reader: ShardReader,
+    *,
+    unique_sequences: int,
+    max_sequences: int,
+    sequence_length: int,
+    document_attention: bool = False,
+) -> Heldout:
+    """Pick held-out sequences, evenly spread over the split: always the same ones. One without a label that carries loss is left out.
 
     Args:
         source: its name.
@@ -36,10 +55,25 @@ def choose_heldout(source: str, reader: ShardReader, *, unique_sequences: int, m
         unique_sequences: how many there are.
         max_sequences: the most to pick.
         sequence_length: tokens a sequence.
+        document_attention: whether each document sees itself alone.
+
+    Raises:
+        ShardError: a shard is missing or damaged.
+        DataError: all of them are left out.
     """
     num = min(unique_sequences, max_sequences)
     positions = np.arange(num, dtype=np.int64) * unique_sequences // max(1, num)
-    return Heldout(source, reader.gather(positions, sequence_length).astype(np.int64))
+    if not document_attention and not reader.has_untrained:
+        return Heldout(source, reader.gather(positions, sequence_length).astype(np.int64))
+    documents, trained = reader.marks(positions, sequence_length, document_attention=document_attention)
+    kept = trained.any(axis=1)
+    if num and not kept.any():
+        raise DataError(
+            f"source {source!r}: no label carries loss in any of the {num} held-out sequences that "
+            f"evaluation.max_sequences={max_sequences} picks. Raise it, or hold out other documents."
+        )
+    sequences = reader.gather(positions[kept], sequence_length).astype(np.int64)
+    return Heldout(source, sequences, None if documents is None else documents[kept], trained[kept])
 
 
 def measure(model: Model, heldout: Sequence[Heldout], *, micro_batch: int, rank: int, world_size: int) -> dict[str, list[float]]:
@@ -64,10 +98,23 @@ def measure(model: Model, heldout: Sequence[Heldout], *, micro_batch: int, rank:
     everything = np.concatenate([part.sequences for part in heldout])
     padded = -(-num // (micro_batch * world_size)) * micro_batch * world_size
     mine = np.arange(rank, padded, world_size)
-    losses = model.heldout_losses(torch.from_numpy(everything[mine % num]).to(model.device))
+    positions, trained = _marks(heldout, mine % num, model.device)
+    sequences = torch.from_numpy(everything[mine % num]).to(model.device)
+    losses = model.heldout_losses(sequences, positions=positions, trained=trained)
     table = torch.zeros(padded, dtype=torch.float64, device=model.device)
     table[torch.from_numpy(mine).to(model.device)] = losses
     if torch.distributed.is_initialized():
         torch.distributed.all_reduce(table)
     ends = np.cumsum([len(part.sequences) for part in heldout])
     return {part.source: table[end - len(part.sequences) : end].tolist() for part, end in zip(heldout, ends, strict=True)}
+
+
+def _marks(heldout: Sequence[Heldout], chosen: NDArray[np.int64], device: torch.device) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Positions and trained labels of some of all sequences, where any source has them."""
+    positions = trained = None
+    if documents := [part.documents for part in heldout if part.documents is not None]:
+        positions = position_ids(torch.from_numpy(np.concatenate(documents)[chosen]).to(device))
+    if any(part.trained is not None for part in heldout):
+        masks = [np.ones_like(part.sequences[:, 1:], dtype=np.bool_) if part.trained is None else part.trained for part in heldout]
+        trained = torch.from_numpy(np.concatenate(masks)[chosen]).to(device)
+    return positions, trained

@@ -23,12 +23,16 @@ class Batch:
         step: counted from 0.
         tokens: (sequences_per_rank, sequence_length + 1) token ids, read-only.
         sources: (sequences_per_rank,) source indices.
+        documents: (sequences_per_rank, sequence_length + 1) which document of its sequence each token belongs to; see `Block`.
+        trained: (sequences_per_rank, sequence_length) which labels carry loss; see `Block`.
         wait_seconds: how long the rank waited for it.
     """
 
     step: int
     tokens: Tokens
     sources: NDArray[np.int64]
+    documents: NDArray[np.int32] | None
+    trained: NDArray[np.bool_] | None
     wait_seconds: float
 
 
@@ -57,7 +61,7 @@ def load_batches(
     def ask() -> None:
         if (start := next(starts, None)) is not None:
             worker = workers[(start // steps_per_block + rank) % len(workers)]
-            asked.append(worker.block.remote(start, min(steps_per_block, steps.stop - start), rank, world_size))
+            asked.append(worker.actor.block.remote(start, min(steps_per_block, steps.stop - start), rank, world_size))
 
     for _ in range(prefetch_blocks + 1):
         ask()
@@ -66,8 +70,19 @@ def load_batches(
         block = _block(asked.popleft())
         waited = time.perf_counter() - began
         ask()
-        for offset, (tokens, sources) in enumerate(zip(block.tokens, block.sources, strict=True)):
-            yield Batch(block.first_step + offset, tokens, sources, waited if offset == 0 else 0.0)
+        for offset in range(len(block.tokens)):
+            yield _batch(block, offset, waited if offset == 0 else 0.0)
+
+
+def _batch(block: Block, offset: int, wait_seconds: float) -> Batch:
+    return Batch(
+        step=block.first_step + offset,
+        tokens=block.tokens[offset],
+        sources=block.sources[offset],
+        documents=None if block.documents is None else block.documents[offset],
+        trained=None if block.trained is None else block.trained[offset],
+        wait_seconds=wait_seconds,
+    )
 
 
 def _block(asked: ray.ObjectRef) -> Block:

@@ -84,14 +84,23 @@ def _sorted(indices: Ints, keys: Keys, size: int) -> Ints:
 
 
 def _feistel(cells: Ints, keys: Keys, rows: int, columns: int, *, backwards: bool = False) -> Ints:
-    row, column = np.divmod(cells, columns)
+    row, column = np.divmod(cells.astype(np.uint64), np.uint64(columns))
     for number in reversed(range(ROUNDS)) if backwards else range(ROUNDS):
         moving, still, width = (row, column, rows) if number % 2 == 0 else (column, row, columns)
-        shift = _mix(keys + (np.uint64(number + 1) << np.uint64(56)) + still.astype(np.uint64) * _GOLDEN) >> np.uint64(1)
-        step = shift.astype(np.int64) % width
-        moving = (moving + (width - step if backwards else step)) % width
+        step = _below(np.uint64(width), still, keys, number)
+        moving = moving + (np.uint64(width) - step if backwards else step)
+        moving -= np.uint64(width) * (moving >= width)
         row, column = (moving, still) if number % 2 == 0 else (still, moving)
-    return row * columns + column
+    return (row * np.uint64(columns) + column).astype(np.int64)
+
+
+def _below(width: np.uint64, values: Keys, keys: Keys, number: int) -> Keys:
+    """A keyed hash of values, evenly spread over 0 … width-1: the upper half of a product's bits, scaled (Lemire, "Fast Random Integer
+    Generation in an Interval", 2019)."""
+    hashes = (values + (np.uint64(number + 1) << np.uint64(56))) * _GOLDEN ^ keys
+    hashes ^= hashes >> np.uint64(29)
+    hashes *= np.uint64(0xBF58476D1CE4E5B9)
+    return ((hashes >> np.uint64(32)) * width) >> np.uint64(32)
 
 
 def _mix(values: Keys) -> Keys:

@@ -152,7 +152,8 @@ class _Sides:
                 f"{key}: sources given as tokens or epochs take all sequences of the stage and leave none to {first!r}. Make it longer, or "
                 f"set sources.{first}.weight=0."
             )
-        return {spec: weight * free / needed if needed else Fraction(0) for spec, weight in self._weight.items()}
+        per_weight = free / Fraction(needed) if needed else Fraction(0)
+        return {spec: weight * per_weight for spec, weight in self._weight.items()}
 
     def divide_by_dial(self, spec_share: Fraction, free: int, key: str) -> dict[bool, Fraction]:
         """The same, the spec having its share of all tokens, counts included."""

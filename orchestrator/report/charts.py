@@ -10,7 +10,7 @@ import numpy as np
 from orchestrator.mixture.plan import PlannedSource
 from orchestrator.report.summary import HeldoutChange, compare
 from orchestrator.report.thinning import bucket_starts, farthest_of_each, last_of_each, mean_of_each, smooth
-from orchestrator.report.timeline import Evaluation, Floats, Ints, Timeline
+from orchestrator.report.timeline import Evaluation, Floats, Ints, Timeline, first_measured
 from orchestrator.report.wording import change_in_words
 
 _MOST_POINTS = 800  # of a line
@@ -92,10 +92,11 @@ def source_styles(sources: Sequence[PlannedSource]) -> list[Style]:
 
 def heldout_chart(evaluations: Sequence[Evaluation], styles: Sequence[Style]) -> Chart:
     """The relative change of the held-out loss since before the first step, by source."""
-    shown = [style for style in reversed(styles) if style.name in evaluations[0].losses]  # the first source lies on top
+    first = first_measured(evaluations)
+    shown = [style for style in reversed(styles) if style.name in first.losses]  # the first source lies on top
     data, ends = [], []
     for style in shown:
-        name, before = style.name, evaluations[0].losses[style.name]
+        name, before = style.name, first.losses[style.name]
         changes = [compare(before, e.losses[name], role="", step=e.step) for e in evaluations if name in e.losses]
         data.append(_change_trace(style, changes))
         ends.append(f"{name} {change_in_words(changes[-1], signed=True)}")

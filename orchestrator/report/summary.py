@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.mixture.plan import Plan
-from orchestrator.report.timeline import Evaluation, Floats, Timeline, deviations
+from orchestrator.report.timeline import Evaluation, Floats, Timeline, deviations, first_measured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,7 @@ def summarise_run(
     tokens = timeline.tokens[-1]
     largest = np.abs(deviations(timeline, plan)).max(axis=0)
     step_seconds, wait_seconds = total_seconds(timeline)
-    changes = heldout_changes(plan, evaluations[0], evaluations[-1]) if evaluations else {}
+    changes = heldout_changes(plan, first_measured(evaluations), evaluations[-1]) if evaluations else {}
     return {
         "model": model,
         "steps": int(timeline.steps[-1]),

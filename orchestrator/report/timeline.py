@@ -96,9 +96,19 @@ def make_evaluations(metrics: Iterable[Line], heldout: Iterable[Line]) -> list[E
         if line["step"] in losses and line["losses"]:
             losses[line["step"]][line["source"]] = np.array(line["losses"], dtype=np.float64)
     evaluations = [Evaluation(step, by_source) for step, by_source in sorted(losses.items())]
-    for evaluation in evaluations:
-        _check_same_sequences(evaluations[0], evaluation)
+    if evaluations:
+        first = first_measured(evaluations)
+        for evaluation in evaluations:
+            _check_same_sequences(first, evaluation)
     return evaluations
+
+
+def first_measured(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The first measurement of every source: those that an amendment adds are not in the first evaluation."""
+    losses: dict[str, Floats] = {}
+    for evaluation in evaluations:
+        losses = {**evaluation.losses, **losses}
+    return Evaluation(evaluations[0].step, losses)
 
 
 def _check_same_sequences(first: Evaluation, later: Evaluation) -> None:

@@ -25,6 +25,10 @@ class RunDirectory:
         return self.root / "plan.json"
 
     @property
+    def amendments(self) -> Path:
+        return self.root / "amendments"
+
+    @property
     def attempts(self) -> Path:
         return self.root / "attempts.jsonl"
 

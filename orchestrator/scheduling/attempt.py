@@ -15,8 +15,9 @@ from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
-from orchestrator.scheduling.cluster import ray_cluster
+from orchestrator.scheduling.cluster import cluster_nodes, ray_cluster
 from orchestrator.scheduling.gang import run_gang
+from orchestrator.scheduling.placement import feed_places
 
 
 def run_attempt(run: RunDirectory, config: Config, checkpoint: Checkpoint | None) -> None:
@@ -47,7 +48,10 @@ def _run(run: RunDirectory, config: Config, attempt: int, checkpoint: Path | Non
     scheduling = config.scheduling
     cluster = ray_cluster(scheduling.world_size, scheduling.world_size * scheduling.gpus_per_rank)
     with cluster, _stopping_on_signals():  # in this order: Ray sets handlers of its own when it starts
-        workers = start_workers(run.plan, Path(config.shards.dir), config.feed.workers)
+        places = feed_places(cluster_nodes(), config.feed, gpus_per_rank=scheduling.gpus_per_rank)
+        workers = start_workers(
+            run.plan, Path(config.shards.dir), places, packing=config.shards.packing, document_attention=config.feed.document_attention
+        )
         run_gang(
             _rank,
             {"run": run.root, "attempt": attempt, "checkpoint": checkpoint, "workers": workers},

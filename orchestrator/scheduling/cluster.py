@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 # Read when ray is imported: no report of usage to its makers, no warning that only its makers can act on, and ranks that do not stand back
 # (Ray's default niceness is 15) behind whatever else the node runs.
@@ -82,6 +83,11 @@ def _undisturbed() -> Iterator[None]:
 def pool_size() -> int:
     """How many tasks of one CPU the connected cluster runs side by side."""
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def cluster_nodes() -> list[dict[str, Any]]:
+    """The nodes of the connected cluster, as Ray tells of them."""
+    return list(ray.nodes())
 
 
 def _keep_others_out() -> None:

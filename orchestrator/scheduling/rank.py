@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray
 import torch
 from ray import train as ray_train
 from torch import distributed
@@ -22,10 +23,11 @@ from orchestrator.errors import NumericsError
 from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
 from orchestrator.feed.loader import Batch, load_batches
 from orchestrator.feed.slices import steps_per_block
-from orchestrator.feed.worker import FeedWorker
+from orchestrator.feed.worker import FeedWorker, workers_for
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.shards.epoch import Layout, read_epoch
 from orchestrator.shards.manifest import Manifest, read_manifest
 from orchestrator.shards.reader import ShardReader
 from orchestrator.tracking.metrics import MetricsFile
@@ -84,10 +86,15 @@ class _RankAttempt:
         self._ranks = _TorchRanks()
         self._manifests = [read_manifest(Path(config.shards.dir) / source.name, source.name) for source in plan.sources]
         self._engine = Engine(config.model, config.training, self._ranks.world_size)
+        if config.feed.document_attention:
+            self._engine.require_document_attention()
         fresh: dict[str, Any] = {"step": 0, "tokens": [0] * len(plan.sources)}
         state = self._engine.load(job.checkpoint) if job.checkpoint else fresh
         self._from_step: int = state["step"]
-        self._total_tokens: list[int] = state["tokens"]  # trained so far, by source: counted from the batches, not from the plan
+        new = len(plan.sources) - len(state["tokens"])  # sources that an amendment has added since
+        self._total_tokens: list[int] = (
+            state["tokens"] + [0] * new
+        )  # trained so far, by source: counted from the batches, not from the plan
         self._sums = IntervalSums(len(plan.sources), self._engine.device)
         self._interval: list[StepDone] = []  # steps since the last line
         self._heldout = list(_open_heldout(config, plan, self._manifests))
@@ -117,14 +124,20 @@ class _RankAttempt:
     def _batches(self) -> Iterator[Batch]:
         each = self._plan.sequences_per_step // self._ranks.world_size
         token_bytes = max(np.dtype(manifest.dtype).itemsize for manifest in self._manifests)
-        sequence_bytes = (self._plan.sequence_length + 1) * token_bytes
+        mark_bytes = 1 + 4 * self._config.feed.document_attention if self._has_marks else 0  # trained, and documents
+        sequence_bytes = (self._plan.sequence_length + 1) * (token_bytes + mark_bytes)
         return load_batches(
-            self._job.workers,
+            workers_for(self._job.workers, ray.get_runtime_context().get_node_id()),
             range(self._from_step, self._plan.steps),
             steps_per_block=steps_per_block(self._config.feed.block_bytes, sequence_bytes=sequence_bytes, sequences_per_rank=each),
             prefetch_blocks=self._config.feed.prefetch_blocks,
             rank_of=(self._ranks.rank, self._ranks.world_size),
         )
+
+    @property
+    def _has_marks(self) -> bool:
+        untrained = any(manifest.untrained_tokens("train") for manifest in self._manifests)
+        return untrained or self._config.shards.packing == "best_fit" or self._config.feed.document_attention
 
     def _end_interval(self) -> LoggedInterval:
         steps, sums = self._interval, self._sums.collect()
@@ -184,15 +197,18 @@ class _TorchRanks:
 
 def _open_heldout(config: Config, plan: Plan, manifests: Sequence[Manifest]) -> Iterator[Heldout]:
     """The held-out sequences of the sources that have any."""
+    packing, document_attention = config.shards.packing, config.feed.document_attention
+    layout = Layout(packing=packing, sequence_length=plan.sequence_length, document_attention=document_attention)
     for source, manifest in zip(plan.sources, manifests, strict=True):
-        num = manifest.unique_sequences("heldout", plan.sequence_length)
-        if num:
+        directory = Path(config.shards.dir) / source.name
+        if num := read_epoch(directory, manifest, "heldout", layout).sequences:
             yield choose_heldout(
                 source.name,
-                ShardReader(Path(config.shards.dir) / source.name, manifest, "heldout"),
+                ShardReader(directory, manifest, "heldout", packing),
                 unique_sequences=num,
                 max_sequences=config.evaluation.max_sequences,
                 sequence_length=plan.sequence_length,
+                document_attention=document_attention,
             )
 
 

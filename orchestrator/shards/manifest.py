@@ -1,48 +1,97 @@
-"""What is in a prepared source: `manifest.json`, and for every shard the marker that says it is complete."""
+"""What is in a prepared source: `manifest.json`, and `rejects.jsonl` beside it."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import xxhash
 
+from orchestrator.corpus.audit import Findings
 from orchestrator.corpus.documents import Reject
+from orchestrator.corpus.duplicate_search import DuplicateCount
+from orchestrator.corpus.overlap import EvaluationSet
 from orchestrator.errors import ShardError
 from orchestrator.runs.durable import write_whole
+from orchestrator.runs.records import parse_record, write_record
+from orchestrator.shards.engines import EngineChoice
+
+_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shard:
-    """One token file.
+    """One token file, and beside it where its documents start and which tokens carry no loss.
 
     Attributes:
         file: its path below the source's directory.
         tokens, documents: how many it holds; each document's separator counts as a token of it.
         xxhash: xxh3-128 of its bytes.
+        marks_xxhash: of the bytes of the two files beside it.
+        untrained_tokens: how many carry no loss.
+        untrained_spans: in how many runs these are; without any, there is no file of them.
+        untrained_firsts: how many documents have a first token that carries no loss.
     """
 
     file: str
     tokens: int
     documents: int
     xxhash: str
+    marks_xxhash: str = ""
+    untrained_tokens: int = 0
+    untrained_spans: int = 0
+    untrained_firsts: int = 0
+
+    @property
+    def starts_file(self) -> str:
+        """(documents,) the first token of each, uint64 little-endian."""
+        return f"{self.file.removesuffix('.bin')}.starts.bin"
+
+    @property
+    def untrained_file(self) -> str:
+        """(untrained_spans, 2) first token of each span and the one after its last, uint64 little-endian; sorted, none touches another."""
+        return f"{self.file.removesuffix('.bin')}.untrained.bin"
+
+    @property
+    def files(self) -> list[str]:
+        """All of them."""
+        return [self.file, self.starts_file, *([self.untrained_file] if self.untrained_spans else [])]
+
+    def is_written(self, directory: Path, token_bytes: int) -> bool:
+        """Whether its files are there, and as long as they should be.
+
+        Args:
+            directory: of the source.
+            token_bytes: of one token.
+
+        """
+        sizes = [self.tokens * token_bytes, 8 * self.documents, 16 * self.untrained_spans]
+        paths = [directory / file for file in self.files]
+        return (directory / self.documents_file).is_file() and all(
+            path.is_file() and path.stat().st_size == size for path, size in zip(paths, sizes, strict=False)
+        )
+
+    @property
+    def documents_file(self) -> str:
+        """The path of the list of its documents, below the source's directory."""
+        return self.file.removesuffix(".bin") + ".documents.parquet"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class UnitResult:
-    """What became of one unit of work: a shard of each split that had documents, and what was rejected.
+class Audit:
+    """What was looked for in the documents of a source, and what was found, as they were read, before any was dropped.
 
     Attributes:
-        request: a hash of all that decides the result; another request is other work.
-        train, heldout: the shards.
-        rejects: in the order of the files.
+        evaluation_sets: the sets whose items were looked for.
+        overlaps: by evaluation set: documents that hold something of it; all of them were allowed.
+        near_copies: by spec source: documents that are near copies of one of its documents.
+        duplicates: documents that occurred before, in a part of a source with priority.
     """
 
-    request: str
-    train: Shard | None
-    heldout: Shard | None
-    rejects: list[Reject] = field(default_factory=list)
+    evaluation_sets: list[EvaluationSet] = field(default_factory=list)
+    overlaps: Findings = field(default_factory=dict)
+    near_copies: Findings = field(default_factory=dict)
+    duplicates: list[DuplicateCount] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +105,11 @@ class Manifest:
         tokenizer: its fingerprint.
         separator_id: the token after every document.
         train, heldout: shards in order; a split's tokens are their concatenation.
+        num_read: how many things were in the files: as many documents as were tokenised, were dropped, and were no documents.
         rejects: how many things in the files were not documents.
+        dropped: documents that were left out as repeats.
+        engine: what encoded it.
+        audit: what was found before it was tokenised.
     """
 
     name: str
@@ -67,16 +120,23 @@ class Manifest:
     separator_id: int
     train: list[Shard]
     heldout: list[Shard]
+    num_read: int
     rejects: int
+    dropped: int
+    engine: EngineChoice
+    audit: Audit
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the content: tokenizer, and every shard's bytes in order."""
-        content = [self.tokenizer, self.dtype, [s.xxhash for s in self.train], [s.xxhash for s in self.heldout]]
+        """A hash of the content: tokenizer, and every shard's bytes, starts and spans in order."""
+        content = [self.tokenizer, self.dtype, *([[s.xxhash, s.marks_xxhash] for s in split] for split in (self.train, self.heldout))]
         return xxhash.xxh3_128_hexdigest(json.dumps(content).encode())
 
     def tokens(self, split: str) -> int:
         return sum(shard.tokens for shard in self.shards(split))
+
+    def untrained_tokens(self, split: str) -> int:
+        return sum(shard.untrained_tokens for shard in self.shards(split))
 
     def documents(self, split: str) -> int:
         return sum(shard.documents for shard in self.shards(split))
@@ -91,7 +151,12 @@ class Manifest:
 
 def write_manifest(manifest: Manifest, directory: Path) -> None:
     """Write a source's manifest, whole or not at all."""
-    write_json_whole(directory / "manifest.json", asdict(manifest) | {"fingerprint": manifest.fingerprint})
+    write_record(directory / _MANIFEST, manifest, fingerprint=manifest.fingerprint)
+
+
+def forget_manifest(directory: Path) -> None:
+    """Take back what was said of a source's shards, before they are replaced or when they must not be used."""
+    (directory / _MANIFEST).unlink(missing_ok=True)
 
 
 def write_rejects(rejects: Sequence[Reject], directory: Path) -> Path:
@@ -107,12 +172,11 @@ def read_manifest(directory: Path, source_name: str) -> Manifest:
     Raises:
         ShardError: there is none, or it is damaged.
     """
-    path = directory / "manifest.json"
+    path = directory / _MANIFEST
     try:
         content = dict(json.loads(path.read_text(encoding="utf-8")))
         fingerprint = content.pop("fingerprint")
-        train, heldout = ([Shard(**shard) for shard in content.pop(split)] for split in ("train", "heldout"))
-        manifest = Manifest(**content, train=train, heldout=heldout)
+        manifest = parse_record(content, Manifest)
     except FileNotFoundError:
         raise ShardError(
             f"source {source_name!r} is not prepared: {path} is missing. Run `midtrain prepare` with the same configuration."
@@ -122,23 +186,3 @@ def read_manifest(directory: Path, source_name: str) -> Manifest:
     if manifest.fingerprint != fingerprint:
         raise ShardError(f"{path} was changed by hand: its fingerprint does not fit. Delete it and run `midtrain prepare` again.")
     return manifest
-
-
-def read_unit_result(marker: Path, request: str) -> UnitResult | None:
-    """The result of a unit that was completed for the same request, or none."""
-    try:
-        content: dict[str, Any] = json.loads(marker.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(content, dict) or content.get("request") != request:
-        return None
-    train, heldout = (Shard(**content[split]) if content[split] else None for split in ("train", "heldout"))
-    files = [marker.parent / shard.file for shard in (train, heldout) if shard]
-    if not all(file.is_file() and file.stat().st_size for file in files):
-        return None
-    return UnitResult(request=request, rejects=[Reject(**reject) for reject in content["rejects"]], train=train, heldout=heldout)
-
-
-def write_json_whole(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file so that it is there whole or not at all, a power cut included."""
-    write_whole(path, json.dumps(content, indent=2).encode() + b"\n")

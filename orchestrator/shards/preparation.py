@@ -1,120 +1,184 @@
-"""What preparing a source takes, as a list of independent units, and what their results come to. Who runs the units is not its business."""
+"""What preparing a source takes, and what its results come to. Who runs the units is not its business."""
 
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import astuple
 from pathlib import Path
 
 import xxhash
 
-from orchestrator.config.schema import CorpusConfig, ShardsConfig, SourceConfig
+from orchestrator.config.schema import CorpusConfig, SourceConfig
+from orchestrator.corpus.audit import shorten
 from orchestrator.corpus.documents import Reject
-from orchestrator.corpus.files import into_units, list_files
-from orchestrator.corpus.storage import SourceFile
+from orchestrator.corpus.duplicate_search import DuplicateCount
+from orchestrator.corpus.source_audit import SourceAudit, refuse_nothing_to_train, refuse_rejects
+from orchestrator.corpus.unit_audit import ids_file
+from orchestrator.corpus.units import SPLITS, writing_to
 from orchestrator.errors import DataError
-from orchestrator.shards.manifest import Manifest, UnitResult, write_manifest, write_rejects
-from orchestrator.shards.tokenize import UnitTask
+from orchestrator.runs.durable import hash_file, write_whole
+from orchestrator.shards.chat import ChatTemplate, load_chat_template
+from orchestrator.shards.engines import EngineChoice
+from orchestrator.shards.manifest import Audit, Manifest, forget_manifest, write_manifest, write_rejects
+from orchestrator.shards.tokenize import UnitResult
 from orchestrator.shards.vocabulary import Vocabulary
 
-
-@dataclass(frozen=True, slots=True)
-class SourceWork:
-    """The units of one source."""
-
-    name: str
-    config: SourceConfig
-    corpus: CorpusConfig
-    tasks: list[UnitTask]
+_OF_A_UNIT = re.compile(r"(?:train|heldout|unit|audit)_\d{5,}\..+")
+_PACKED = re.compile(r"((?:train|heldout)_\d{5,})\.best_fit_\d+\.bin")
+_PARTIAL = re.compile(r".+\.partial-\d+")
 
 
-def plan_source(name: str, source: SourceConfig, shards: ShardsConfig, vocabulary: Vocabulary, *, corpus: CorpusConfig) -> SourceWork:
-    """List the units of a source: those of its training files, then those of its held-out files.
+def source_request(name: str, sources: Mapping[str, SourceConfig], corpus: CorpusConfig, chat: ChatTemplate | None) -> str:
+    """A hash of what the configuration and the chat template say of a source's documents; another one is another preparation.
 
-    Raises:
-        OrchestratorError: files are missing or empty, or cannot be reached.
+    Args:
+        name: the source.
+        sources: all of them: where duplicates are removed, any of them may hold what another one drops.
+        corpus: what is rejected, looked for and dropped.
+        chat: what the source's conversations are rendered by; none: it has none.
     """
-    trained = list_files(name, source.paths)
-    heldout = list_files(name, source.heldout_paths) if source.heldout_paths else []
-    _refuse_shared(name, trained, heldout)
-    groups = ((trained, source.heldout_share), (heldout, 1.0))
-    units = [(unit, share) for files, share in groups for unit in into_units(files, shards.shard_bytes)]
-    tasks = [
-        UnitTask(
-            directory=Path(shards.dir) / name,
-            index=index,
-            unit=unit,
-            text_field=source.text_field,
-            markdown=source.markdown,
-            heldout_share=share,
-            max_document_tokens=corpus.max_document_tokens,
-            vocabulary=vocabulary,
-        )
-        for index, (unit, share) in enumerate(units)
+    involved = sources if corpus.duplicates == "remove" else {name: sources[name]}
+    said = [
+        [(other, source.role, *_documents_of(source)) for other, source in involved.items()],
+        [corpus.max_document_tokens, corpus.duplicates, corpus.evaluation_sets, sorted(corpus.allowed_overlap)],
+        [name, chat and astuple(chat)],
     ]
-    return SourceWork(name, source, corpus, tasks)
-
-
-def source_request(source: SourceConfig, max_document_tokens: int | None) -> str:
-    """A hash of what the configuration says of a source's documents; another one is another preparation."""
-    said = [source.paths, source.heldout_paths, source.heldout_share, source.text_field, source.markdown, max_document_tokens]
     return xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
 
 
-def _refuse_shared(name: str, trained: Sequence[SourceFile], heldout: Sequence[SourceFile]) -> None:
-    """A file that is trained says nothing when it is measured."""
-    paths = {file.path for file in trained}
-    if shared := [file.path for file in heldout if file.path in paths]:
-        raise DataError(f"source {name!r}: {shared[0]} is both in paths and in heldout_paths. Take it out of one of them.")
-
-
-def finish_source(work: SourceWork, results: Sequence[UnitResult], vocabulary: Vocabulary) -> Manifest:
-    """Write a source's `rejects.jsonl` and, unless there are too many, its manifest, from the results of its units in their order.
+def chat_template_of(source: SourceConfig, model_path: str) -> ChatTemplate | None:
+    """The model's chat template, if a source is one of conversations.
 
     Raises:
-        DataError: too many rejects, or no document was left to train on. There is no manifest then, also none of before.
+        ConfigError: the model has none.
     """
+    return None if source.messages_field is None else load_chat_template(model_path)
+
+
+def _documents_of(source: SourceConfig) -> tuple[object, ...]:
+    return (
+        source.paths,
+        source.heldout_paths,
+        source.heldout_share,
+        source.text_field,
+        source.markdown,
+        source.messages_field,
+        source.masked_prefix,
+    )
+
+
+def check_audit(audit: SourceAudit, max_reject_share: float) -> None:
+    """Refuse a source that an audit found to be unfit, after writing its `rejects.jsonl`.
+
+    Raises:
+        DataError: too many rejects, or no document to train on. There is no manifest then, also none of before.
+        InfrastructureError: the list cannot be written.
+    """
+    directory = audit.directory
+    _check(audit.name, directory, audit.rejects, num_read=audit.num_read, num_trained=audit.num_trained, max_share=max_reject_share)
+
+
+def finish_source(
+    audit: SourceAudit,
+    results: Sequence[UnitResult],
+    *,
+    request: str,
+    vocabulary: Vocabulary,
+    engine: EngineChoice,
+    duplicates: Sequence[DuplicateCount],
+    max_reject_share: float,
+) -> Manifest:
+    """Write a source's `rejects.jsonl` and, unless there are too many, its manifest; remove what is left of other preparations.
+
+    Args:
+        audit: of the source.
+        results: of its units, in their order.
+        request: its `source_request`.
+        vocabulary, engine: what they were tokenised by.
+        duplicates: of all sources.
+        max_reject_share: `corpus.max_reject_share`.
+
+    Raises:
+        DataError: a file changed, too many rejects, or no document was left to train on. There is no manifest then, also none of before.
+        InfrastructureError: they cannot be written.
+    """
+    directory = audit.directory
+    _check_same_documents(audit, results)
     rejects = [reject for result in results for reject in result.rejects]
     manifest = Manifest(
-        name=work.name,
-        role=work.config.role,
-        request=source_request(work.config, work.corpus.max_document_tokens),
+        name=audit.name,
+        role=audit.role,
+        request=request,
         dtype=vocabulary.dtype.name,
         tokenizer=vocabulary.fingerprint,
         separator_id=vocabulary.separator_id,
         train=[result.train for result in results if result.train],
         heldout=[result.heldout for result in results if result.heldout],
+        num_read=audit.num_read,
         rejects=len(rejects),
+        dropped=sum(result.num_dropped for result in results),
+        engine=engine,
+        audit=_as_told(audit, duplicates),
     )
-    directory = work.tasks[0].directory
-    listed = write_rejects(rejects, directory)
-    try:
-        _check_tokens(manifest, rejects)
-        _check_rejects(manifest, rejects, work.corpus.max_reject_share, listed)
-    except DataError:
-        (directory / "manifest.json").unlink(missing_ok=True)
-        raise
-    write_manifest(manifest, directory)
+    num_trained = manifest.documents("train")
+    assert num_trained + manifest.documents("heldout") + manifest.dropped + manifest.rejects == manifest.num_read
+    _check(audit.name, directory, rejects, num_read=manifest.num_read, num_trained=num_trained, max_share=max_reject_share)
+    with writing_to(directory):
+        _keep_tokenizer(vocabulary, directory / "tokenizer.json")
+        write_manifest(manifest, directory)
+        _remove_others(audit, results)
     return manifest
 
 
-def _check_tokens(manifest: Manifest, rejects: Sequence[Reject]) -> None:
-    if not manifest.tokens("train"):
-        first = f" The first of {len(rejects)} rejected: {_shown(rejects[:1])}." if rejects else ""
-        raise DataError(f"source {manifest.name!r} has no tokens to train on.{first} Check sources.{manifest.name}.paths and text_field.")
+def _keep_tokenizer(vocabulary: Vocabulary, path: Path) -> None:
+    """So that the tokens can be read again wherever the shards are."""
+    if not path.is_file() or hash_file(path) != vocabulary.fingerprint:
+        write_whole(path, vocabulary.file.read_bytes())
 
 
-def _check_rejects(manifest: Manifest, rejects: Sequence[Reject], max_share: float, listed: Path) -> None:
-    num_read = len(rejects) + manifest.documents("train") + manifest.documents("heldout")
-    share = len(rejects) / num_read
-    if share > max_share:
-        enough = math.ceil(share * 10_000) / 10_000
-        raise DataError(
-            f"source {manifest.name!r}: {len(rejects):,} of the {num_read:,} things read are no documents, a share of {share:.3g}, over "
-            f"corpus.max_reject_share={max_share:g}. The first: {_shown(rejects[:3])}. All of them: {listed}. Mend the files, or set "
-            f"corpus.max_reject_share={enough:g} and prepare again, which is quick: what was tokenised is kept."
-        )
+def _as_told(audit: SourceAudit, duplicates: Sequence[DuplicateCount]) -> Audit:
+    return Audit(
+        evaluation_sets=list(audit.audits[0].evaluation_sets),
+        overlaps=shorten(audit.overlaps),
+        near_copies=shorten(audit.near_copies),
+        duplicates=[count for count in duplicates if count.source == audit.name],
+    )
 
 
-def _shown(rejects: Sequence[Reject]) -> str:
-    return "; ".join(f"{reject.origin}: {reject.reason}" for reject in rejects)
+def _check(name: str, directory: Path, rejects: Sequence[Reject], *, num_read: int, num_trained: int, max_share: float) -> None:
+    with writing_to(directory):
+        listed = write_rejects(rejects, directory)
+    try:
+        refuse_nothing_to_train(name, num_trained, rejects)
+        refuse_rejects(name, rejects, num_read, max_share=max_share, listed=listed)
+    except DataError:
+        forget_manifest(directory)
+        raise
+
+
+def _check_same_documents(audit: SourceAudit, results: Sequence[UnitResult]) -> None:
+    for unit, audited, result in zip(audit.units, audit.audits, results, strict=True):
+        if audited.num_read != result.num_read:
+            forget_manifest(unit.directory)
+            raise DataError(
+                f"source {audit.name!r}: {unit.files[0].path} or a file after it changed in mid-preparation: the audit read "
+                f"{audited.num_read:,} documents and rejects, tokenising {result.num_read:,}. Prepare again when nothing writes to it."
+            )
+
+
+def _remove_others(audit: SourceAudit, results: Sequence[UnitResult]) -> None:
+    """Remove files of units that are no more, of splits that are empty now, and of tasks that were killed."""
+    kept = {unit.result(kind, ".json").name for unit in audit.units for kind in ("unit", "audit")}
+    for unit, audited, result in zip(audit.units, audit.audits, results, strict=True):
+        kept |= {ids_file(unit, split).name for split in SPLITS if audited.num_documents[split]}
+        kept |= {name for shard in result.shards for name in (*shard.files, shard.documents_file)}
+    for path in audit.directory.iterdir():
+        if _is_left_over(path.name, kept):
+            path.unlink()
+
+
+def _is_left_over(name: str, kept: Set[str]) -> bool:
+    """Whether a file is of a unit that is no more. How a shard that is kept was packed is kept with it."""
+    packed = _PACKED.fullmatch(name)
+    of_kept = f"{packed[1]}.bin" in kept if packed else name in kept
+    return not of_kept and bool(_OF_A_UNIT.fullmatch(name) or _PARTIAL.fullmatch(name))

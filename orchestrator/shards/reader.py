@@ -1,67 +1,204 @@
-"""Packed sequences out of a source's shards, by memory map."""
+"""Sequences out of a source's shards, by memory map: their tokens, which document each belongs to, and which carry loss."""
 
-from bisect import bisect_right
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.errors import ShardError
 from orchestrator.shards.manifest import Manifest
+from orchestrator.shards.mapped import map_file
+from orchestrator.shards.marks import add_steps_of_spans, places_of_starts, read_spans, read_starts
+from orchestrator.shards.packed import PackedSplit
+from orchestrator.shards.packing import PackingMethod
+from orchestrator.shards.pieces import Ints, Pieces, cut_stream
 
 Tokens = NDArray[np.unsignedinteger]
+_AT_ONCE = 16  # so many whole sequences of a shard are copied together; for fewer that takes longer than one by one
 
 
 class ShardReader:
-    """One split of a prepared source, opened: the concatenation of its shards."""
+    """One split of a prepared source. A shard is opened when it is first touched, and closed when others need its place.
 
-    def __init__(self, directory: Path, manifest: Manifest, split: str) -> None:
+    Attributes:
+        dtype: of token ids.
+        has_untrained: whether there are tokens that carry no loss.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest, split: str, packing: PackingMethod = "concatenate") -> None:
         """
         Args:
             directory: where the shards are.
             manifest: the source's.
             split: `train` or `heldout`.
-
-        Raises:
-            ShardError: a shard is missing or not as long as the manifest says.
+            packing: how documents lie in sequences.
         """
         self.dtype = np.dtype(manifest.dtype).newbyteorder("<")
-        self._shards = [_open(directory / shard.file, shard.tokens, self.dtype) for shard in manifest.shards(split)]
-        self._starts = [0, *np.cumsum([len(shard) for shard in self._shards]).tolist()]
+        self.has_untrained = packing == "best_fit" or manifest.untrained_tokens(split) > 0
+        self._directory, self._manifest, self._split, self._packing = directory, manifest, split, packing
+        self._shards = manifest.shards(split)
+        self._tokens_before = np.cumsum([0, *(shard.tokens for shard in self._shards)], dtype=np.int64)
+        self._packed: dict[int, PackedSplit] = {}  # by sequence length
+        self._owner = object()
 
-    def gather(self, positions: NDArray[np.int64], sequence_length: int) -> Tokens:
-        """Copy packed sequences.
+    def gather(self, positions: Ints, sequence_length: int, *, out: Tokens | None = None, rows: Ints | None = None) -> Tokens:
+        """Copy sequences.
+
+        Args:
+            positions: (n,) sequence numbers within one epoch of the split.
+            sequence_length: tokens a sequence, the shifted label not counted.
+            out: (m, sequence_length + 1) where to copy them to, of the shards' type and contiguous; none: a new array.
+            rows: (n,) the rows of `out` that they become; none: the first n.
+
+        Returns:
+            (n, sequence_length + 1) token ids, or `out`.
+
+        Raises:
+            ShardError: a shard that they are in is missing, or not as long as its manifest says.
+        """
+        if out is None:
+            out = np.empty((len(positions), sequence_length + 1), dtype=self.dtype)
+        assert out.dtype == self.dtype and out.flags.c_contiguous and out.shape[1] == sequence_length + 1
+        pieces = self.pieces(positions, sequence_length)
+        targets = np.arange(len(positions)) if rows is None else rows
+        if len(positions):
+            self._copy(pieces, targets, out)
+        if self._packing == "best_fit":
+            filled = pieces.filled(len(positions))
+            for row in np.flatnonzero(filled <= sequence_length):
+                out[targets[row], filled[row] :] = self._manifest.separator_id
+        return out
+
+    def documents(self, positions: Ints, sequence_length: int) -> NDArray[np.int32]:
+        """Which document each token of sequences belongs to.
 
         Args:
             positions: (n,) sequence numbers within one epoch of the split.
             sequence_length: tokens a sequence, the shifted label not counted.
 
         Returns:
-            (n, sequence_length + 1) token ids.
+            (n, sequence_length + 1) documents, counted from 0 within each sequence; what fills a sequence up is one of its own.
+
+        Raises:
+            ShardError: the starts of a shard are missing or damaged.
         """
-        sequences = np.empty((len(positions), sequence_length + 1), dtype=self.dtype)
-        for row, position in zip(sequences, positions.tolist(), strict=True):
-            self._copy(position * sequence_length, row)
-        return sequences
+        pieces = self.pieces(positions, sequence_length)
+        begins = np.zeros((len(positions), sequence_length + 1), dtype=np.int8)
+        if self._packing == "best_fit":
+            filled = pieces.filled(len(positions))
+            begins[pieces.rows, pieces.columns] = 1
+            begins[np.flatnonzero(filled <= sequence_length), filled[filled <= sequence_length]] = 1
+        else:
+            for shard, chosen in pieces.by_shard():
+                begins[places_of_starts(chosen, read_starts(self._owner, self._directory, self._shards[shard]))] = 1
+        begins[:, 0] = 0
+        return np.cumsum(begins, axis=1, dtype=np.int32)
 
-    def _copy(self, start: int, row: Tokens) -> None:
-        index = bisect_right(self._starts, start) - 1
-        filled = 0
-        while filled < len(row):
-            offset = start + filled - self._starts[index]
-            piece = self._shards[index][offset : offset + len(row) - filled]
-            row[filled : filled + len(piece)] = piece
-            filled += len(piece)
-            index += 1
+    def trained(self, positions: Ints, sequence_length: int) -> NDArray[np.bool_]:
+        """Which labels of sequences carry loss; that some are the first of a document is not considered.
 
+        Args:
+            positions: (n,) sequence numbers within one epoch of the split.
+            sequence_length: tokens a sequence, the shifted label not counted.
 
-def _open(path: Path, num_tokens: int, dtype: np.dtype[np.unsignedinteger]) -> Tokens:
-    try:
-        shard: Tokens = np.memmap(path, dtype=dtype, mode="r")
-    except (OSError, ValueError) as error:
-        raise ShardError(f"{path} cannot be opened ({error}). Run `midtrain prepare` again.") from None
-    if len(shard) != num_tokens:
-        raise ShardError(
-            f"{path} holds {len(shard):,} tokens, its manifest says {num_tokens:,}. Delete it and its unit marker, and prepare again."
-        )
-    return shard
+        Returns:
+            (n, sequence_length) for each label, which is the token after.
+
+        Raises:
+            ShardError: the spans of a shard are missing or damaged.
+        """
+        if not self.has_untrained:
+            return np.ones((len(positions), sequence_length), dtype=np.bool_)
+        pieces = self.pieces(positions, sequence_length)
+        steps = np.zeros((len(positions), sequence_length + 2), dtype=np.int8)
+        for shard, chosen in pieces.by_shard():
+            add_steps_of_spans(steps, chosen, read_spans(self._owner, self._directory, self._shards[shard]))
+        if self._packing == "best_fit":
+            steps[np.arange(len(positions)), pieces.filled(len(positions))] += 1
+        trained: NDArray[np.bool_] = np.cumsum(steps, axis=1, dtype=np.int8)[:, 1:-1] == 0
+        return trained
+
+    def marks(
+        self, positions: Ints, sequence_length: int, *, document_attention: bool
+    ) -> tuple[NDArray[np.int32] | None, NDArray[np.bool_]]:
+        """What training needs to know of sequences beside their tokens.
+
+        Args:
+            positions: (n,) sequence numbers within one epoch of the split.
+            sequence_length: tokens a sequence, the shifted label not counted.
+            document_attention: whether each document sees itself alone.
+
+        Returns:
+            With document attention the `documents`, and the labels that carry loss: those `trained`, and with document attention not the
+            first of a document.
+
+        Raises:
+            ShardError: what lies beside a shard is missing or damaged.
+        """
+        trained = self.trained(positions, sequence_length)
+        if not document_attention:
+            return None, trained
+        documents = self.documents(positions, sequence_length)
+        return documents, trained & (documents[:, 1:] == documents[:, :-1])
+
+    def pieces(self, positions: Ints, sequence_length: int) -> Pieces:
+        """Where the tokens of sequences lie.
+
+        Args:
+            positions: (n,) sequence numbers within one epoch of the split.
+            sequence_length: tokens a sequence, the shifted label not counted.
+
+        Raises:
+            ShardError: the split is to be packed and is not, or an index of it is missing or damaged.
+        """
+        if self._packing == "concatenate":
+            return cut_stream(positions, sequence_length, self._tokens_before)
+        return self._packed_for(sequence_length).pieces(positions)
+
+    def holding(self, shard: int, start: int, end: int, sequence_length: int) -> Ints:
+        """The sequences that hold a stretch of tokens, the last token of a sequence, which only is a label, left to the next one.
+
+        Args:
+            shard: the index of the shard that the stretch is in.
+            start, end: its first token in the shard, and the one after its last.
+            sequence_length: tokens a sequence, the shifted label not counted.
+
+        Raises:
+            ShardError: as in `pieces`.
+        """
+        if self._packing == "best_fit":
+            return self._packed_for(sequence_length).holding(shard, start, end)
+        first, last = (int(self._tokens_before[shard]) + token for token in (start, end - 1))
+        last = min(last // sequence_length, self._manifest.unique_sequences(self._split, sequence_length) - 1)
+        return np.arange(first // sequence_length, last + 1)
+
+    def _packed_for(self, sequence_length: int) -> PackedSplit:
+        if sequence_length not in self._packed:
+            self._packed[sequence_length] = PackedSplit(self._directory, self._manifest, self._split, sequence_length)
+        return self._packed[sequence_length]
+
+    def _copy(self, pieces: Pieces, targets: Ints, out: Tokens) -> None:
+        """Whole sequences of a shard at once where there are some; the rest, as slices of memory views, the quickest for one."""
+        for shard, chosen in pieces.by_shard():
+            is_whole = chosen.lengths == out.shape[1]
+            if is_whole.sum() < _AT_ONCE:
+                self._copy_pieces(shard, chosen, targets, out)
+                continue
+            whole = chosen[np.flatnonzero(is_whole)]
+            out[targets[whole.rows]] = self._windows(shard, out.shape[1])[whole.starts]
+            self._copy_pieces(shard, chosen[np.flatnonzero(~is_whole)], targets, out)
+
+    def _windows(self, index: int, num_tokens: int) -> Tokens:
+        """Every run of so many tokens of a shard, as a view."""
+        size, shard = self.dtype.itemsize, self._shards[index]
+        return np.ndarray((shard.tokens - num_tokens + 1, num_tokens), self.dtype, self._map(index), strides=(size, size))
+
+    def _copy_pieces(self, index: int, pieces: Pieces, targets: Ints, out: Tokens) -> None:
+        to, mapped, size = memoryview(out).cast("B"), self._map(index), self.dtype.itemsize  # type: ignore[arg-type]
+        places = (targets[pieces.rows] * out.shape[1] + pieces.columns) * size
+        columns = (pieces.starts * size, pieces.lengths * size, places)
+        for begin, num_bytes, place in zip(*(column.tolist() for column in columns), strict=True):
+            to[place : place + num_bytes] = mapped[begin : begin + num_bytes]
+
+    def _map(self, index: int) -> memoryview:
+        shard = self._shards[index]
+        return map_file(self._owner, f"{self._directory}/{shard.file}", shard.tokens * self.dtype.itemsize)

@@ -1,183 +1,192 @@
 """One unit of work: read its files, keep back the held-out documents, tokenise, write a shard of each split, and last the marker."""
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import xxhash
-from tokenizers import Tokenizer
 
-from orchestrator.corpus.documents import Document, Reject, is_heldout
-from orchestrator.corpus.files import Unit, refuse_changed
-from orchestrator.corpus.reading import MarkdownUnit, read_documents
-from orchestrator.errors import InfrastructureError
-from orchestrator.shards.manifest import Shard, UnitResult, read_unit_result, write_json_whole
+from orchestrator.corpus.batches import accepted, document_batches
+from orchestrator.corpus.documents import Reject
+from orchestrator.corpus.duplicate_search import Repeated
+from orchestrator.corpus.hashes import Ints
+from orchestrator.corpus.units import SPLITS, Split, Unit, writing_to
+from orchestrator.errors import DataError
+from orchestrator.runs.records import read_record, write_record
+from orchestrator.shards.encoding import DocumentEncoder, Encoded, Rendering
+from orchestrator.shards.engines import EngineName
+from orchestrator.shards.manifest import Shard, forget_manifest
 from orchestrator.shards.vocabulary import Vocabulary
+from orchestrator.shards.writing import ShardWriter
 
-_ITEMS_AT_ONCE = 256
-_CHARACTERS_AT_ONCE = 4 << 20
+_FORMAT = 2  # of what is written; another one is another result
+_NO_NUMBERS: Ints = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class UnitTask:
-    """All that decides what a unit becomes, and where it goes.
+class UnitResult:
+    """What became of one unit of work: a shard of each split that had documents, and what was rejected.
 
     Attributes:
-        directory: the source's directory.
-        index: the unit's number within its source.
-        unit: the files.
-        text_field: of JSONL and Parquet.
-        markdown: what is a document of a .md file.
-        heldout_share: share of the documents that go to the held-out split; 1: all of them.
-        max_document_tokens: a document with more, the separator not counted, is rejected; none: any length.
-        vocabulary: the tokenizer.
+        request: a hash of all that decides the result; another request is other work.
+        num_read: documents and rejects in the files: as many as are in the shards, were dropped, and were rejected.
+        train, heldout: the shards.
+        num_dropped: documents that were dropped as repeats of others.
+        rejects: in the order of the files.
     """
 
-    directory: Path
-    index: int
+    request: str
+    num_read: int
+    train: Shard | None
+    heldout: Shard | None
+    num_dropped: int
+    rejects: list[Reject]
+
+    @property
+    def shards(self) -> list[Shard]:
+        return [shard for shard in (self.train, self.heldout) if shard]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokeniseTask:
+    """All that decides what a unit becomes.
+
+    Attributes:
+        unit: the files, and which of their documents are held out.
+        max_document_tokens: a document with more, the separator not counted, is rejected; none: any length.
+        rendering: what documents become before they are encoded.
+        vocabulary: the tokenizer.
+        engine: what encodes. Engines agree as far as was sampled, so a result is sure to be had again only from the same one.
+        dropped: the documents to leave out.
+    """
+
     unit: Unit
-    text_field: str
-    markdown: MarkdownUnit
-    heldout_share: float
     max_document_tokens: int | None
+    rendering: Rendering
     vocabulary: Vocabulary
+    engine: EngineName
+    dropped: Repeated = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"tokenising of {self.unit.files[0].path}"
+
+    @property
+    def size(self) -> int:
+        return self.unit.size_bytes
 
     @property
     def marker(self) -> Path:
         """The file that says that the unit is complete."""
-        return self.directory / f"unit_{self.index:05d}.json"
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(file.size_bytes for file in self.unit.files)
+        return self.unit.result("unit", ".json")
 
     @property
     def request(self) -> str:
-        """A hash of all but the place. A file that changed has another version."""
-        files = [astuple(file) for file in self.unit.files]
-        asked = (self.text_field, self.markdown, self.heldout_share, self.max_document_tokens)
-        content = repr((files, asked, self.vocabulary.fingerprint, self.vocabulary.separator_id))
-        return xxhash.xxh3_128_hexdigest(content.encode())
+        """A hash of all but the place."""
+        asked = (self.vocabulary.fingerprint, self.vocabulary.separator_id, self.engine, self.max_document_tokens, self.rendering)
+        dropped = [(split, xxhash.xxh3_128_hexdigest(self.dropped[split].tobytes())) for split in SPLITS if split in self.dropped]
+        return xxhash.xxh3_128_hexdigest(repr((_FORMAT, self.unit.request, asked, dropped)).encode())
+
+    def completed(self) -> UnitResult | None:
+        """The result, if the unit was completed for the same request."""
+        try:
+            result = read_record(self.marker, UnitResult)
+        except (OSError, ValueError):
+            return None
+        there = all(shard.is_written(self.unit.directory, self.vocabulary.dtype.itemsize) for shard in result.shards)
+        return result if there and result.request == self.request else None
 
 
-def run_unit(task: UnitTask) -> UnitResult:
-    """Do a unit, unless its marker says that it was done.
+def tokenise_unit(task: TokeniseTask) -> UnitResult:
+    """Tokenise a unit, and leave its shards and its marker. The manifest, which may speak of other shards there, is taken back first.
 
     Raises:
         OrchestratorError: a file cannot be read or is not the one that was listed, or the shards cannot be written.
     """
-    if done := read_unit_result(task.marker, task.request):
-        return done
-    try:
-        task.directory.mkdir(parents=True, exist_ok=True)
+    with writing_to(task.unit.directory):
+        forget_manifest(task.unit.directory)
         result = _write_shards(task)
-        write_json_whole(task.marker, asdict(result))
-    except OSError as error:
-        raise InfrastructureError(
-            f"cannot write shards to {task.directory}: {error}. Free space there or set shards.dir; complete shards are kept."
-        ) from error
+        write_record(task.marker, result)
     return result
 
 
-def _write_shards(task: UnitTask) -> UnitResult:
+def _write_shards(task: TokeniseTask) -> UnitResult:
     rejects: list[Reject] = []
+    num_read = num_dropped = 0
     with ExitStack() as stack:
-        writers = {split: stack.enter_context(_ShardWriter(task, split)) for split in ("train", "heldout")}
-        for item, ids in _tokenised(task):
-            if isinstance(item, Reject):
-                rejects.append(item)
-            else:
-                split = "heldout" if is_heldout(item.id, task.heldout_share) else "train"
-                writers[split].add(item, [*ids, task.vocabulary.separator_id])
-        shards = {split: writer.finish() for split, writer in writers.items()}
-    return UnitResult(request=task.request, rejects=rejects, train=shards["train"], heldout=shards["heldout"])
+        writers = {split: stack.enter_context(_writer(task, split)) for split in SPLITS}
+        for batch in _tokenised(task):
+            num_read += batch.num_read
+            num_dropped += batch.num_read - len(batch.rejects) - sum(map(len, batch.encoded.values()))
+            rejects += batch.rejects
+            for split in SPLITS:
+                writers[split].add(batch.encoded[split])
+        shards = {split: writers[split].finish() for split in SPLITS}
+    _check_dropped(task, num_dropped)
+    return UnitResult(
+        request=task.request,
+        num_read=num_read,
+        train=shards["train"],
+        heldout=shards["heldout"],
+        num_dropped=num_dropped,
+        rejects=rejects,
+    )
 
 
-def _tokenised(task: UnitTask) -> Iterator[tuple[Document | Reject, list[int]]]:
-    """What the files hold, in order: documents with their token ids, and rejects, of which there are now more."""
-    tokenizer = task.vocabulary.open()
-    for items in _batched(_read(task)):
-        encoded = _encode(tokenizer, [item for item in items if isinstance(item, Document)])
-        for item in items:
-            ids = next(encoded) if isinstance(item, Document) else []
-            yield _within(task.max_document_tokens, item, len(ids)), ids
+def _writer(task: TokeniseTask, split: Split) -> ShardWriter:
+    return ShardWriter(task.unit.directory, task.unit.result(split, "").name, task.vocabulary.dtype, task.vocabulary.separator_id)
 
 
-def _within(limit: int | None, item: Document | Reject, num_tokens: int) -> Document | Reject:
-    if limit is None or num_tokens <= limit:
+def _check_dropped(task: TokeniseTask, num_dropped: int) -> None:
+    asked = sum(map(len, task.dropped.values()))
+    if num_dropped != asked:
+        raise DataError(
+            f"{task.unit.files[0].path} or a file after it changed in mid-preparation: {asked:,} duplicates were found in it and "
+            f"{num_dropped:,} met again. Prepare again when nothing writes to it."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A batch of what files hold: how much that was, documents with their token ids, and rejects, of which there are now more."""
+
+    num_read: int
+    encoded: dict[Split, list[Encoded]]
+    rejects: list[Reject]
+
+
+def _tokenised(task: TokeniseTask) -> Iterator[_Batch]:
+    encoder = DocumentEncoder(task.vocabulary, task.engine, task.rendering)
+    repeats = {split: _Repeats(task.dropped.get(split, _NO_NUMBERS)) for split in SPLITS}
+    for items in document_batches(task.unit.read()):
+        kept = [item for item in items if isinstance(item, Reject) or not repeats[task.unit.split_of(item)].next_is_one()]
+        encoded = iter(encoder.encode(accepted(kept)))
+        judged = [item if isinstance(item, Reject) else _within(task.max_document_tokens, next(encoded)) for item in kept]
+        parted: dict[Split, list[Encoded]] = {split: [] for split in SPLITS}
+        for item in judged:
+            if not isinstance(item, Reject):
+                parted[task.unit.split_of(item.document)].append(item)
+        yield _Batch(len(items), parted, [item for item in judged if isinstance(item, Reject)])
+
+
+def _within(limit: int | None, item: Encoded | Reject) -> Encoded | Reject:
+    if limit is None or isinstance(item, Reject) or len(item.ids) <= limit:
         return item
-    return Reject(item.file, item.place, f"{num_tokens:,} tokens, over corpus.max_document_tokens={limit}")
+    return Reject(item.document.file, item.document.place, f"{len(item.ids):,} tokens, over corpus.max_document_tokens={limit}")
 
 
-def _read(task: UnitTask) -> Iterator[Document | Reject]:
-    for file in task.unit.files:
-        refuse_changed(file)
-        yield from read_documents(file.path, text_field=task.text_field, markdown=task.markdown)
+class _Repeats:
+    """Which documents of a split are repeats, asked for each in its turn."""
 
+    def __init__(self, numbers: Ints) -> None:
+        self._numbers = iter(numbers.tolist())
+        self._next, self._seen = next(self._numbers, None), 0
 
-def _batched(items: Iterable[Document | Reject]) -> Iterator[list[Document | Reject]]:
-    """Lists of so many items, or of so much text, as are tokenised at once."""
-    batch, num_characters = list[Document | Reject](), 0
-    for item in items:
-        batch.append(item)
-        num_characters += len(item.text) if isinstance(item, Document) else 0
-        if len(batch) == _ITEMS_AT_ONCE or num_characters >= _CHARACTERS_AT_ONCE:
-            yield batch
-            batch, num_characters = [], 0
-    if batch:
-        yield batch
-
-
-def _encode(tokenizer: Tokenizer, documents: Sequence[Document]) -> Iterator[list[int]]:
-    encodings = tokenizer.encode_batch_fast([document.text for document in documents], add_special_tokens=False)
-    return (encoding.ids for encoding in encodings)
-
-
-class _ShardWriter:
-    """Appends documents to one shard's token file and remembers where each starts."""
-
-    def __init__(self, task: UnitTask, split: str) -> None:
-        self._directory = task.directory
-        self._stem = f"{split}_{task.index:05d}"
-        self._dtype = task.vocabulary.dtype.newbyteorder("<")
-        self._hash = xxhash.xxh3_128()
-        self._documents: dict[str, list[str] | list[int]] = {"id": [], "origin": [], "start": [], "tokens": []}
-        self._num_tokens = 0
-
-    def __enter__(self) -> "_ShardWriter":
-        self._partial = self._directory / f"{self._stem}.bin.partial-{os.getpid()}"
-        self._file = self._partial.open("wb")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
-
-    def add(self, document: Document, ids: list[int]) -> None:
-        data = np.asarray(ids, dtype=self._dtype).tobytes()
-        self._file.write(data)
-        self._hash.update(data)
-        row = {"id": document.id, "origin": document.origin, "start": self._num_tokens, "tokens": len(ids)}
-        for column, value in row.items():
-            self._documents[column].append(value)  # type: ignore[arg-type]
-        self._num_tokens += len(ids)
-
-    def finish(self) -> Shard | None:
-        """Make the shard durable. A split without documents has none."""
-        import pyarrow
-        from pyarrow import parquet
-
-        if not self._num_tokens:
-            return None
-        listed = self._directory / f"{self._stem}.documents.parquet"
-        partial = listed.with_name(f"{listed.name}.partial-{os.getpid()}")
-        parquet.write_table(pyarrow.table(self._documents), partial)
-        partial.rename(listed)
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        name = f"{self._stem}.bin"
-        self._partial.rename(self._directory / name)
-        return Shard(file=name, tokens=self._num_tokens, documents=len(self._documents["id"]), xxhash=self._hash.hexdigest())
+    def next_is_one(self) -> bool:
+        is_one = self._next == self._seen
+        self._seen += 1
+        if is_one:
+            self._next = next(self._numbers, None)
+        return is_one

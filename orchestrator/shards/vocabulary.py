@@ -3,13 +3,15 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xxhash
 from tokenizers import Tokenizer
 
 from orchestrator.errors import ConfigError
+
+SpecialTokens = Literal["as text", "parsed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,15 @@ class Vocabulary:
         """The narrowest type that holds every token id."""
         return np.dtype(np.uint16 if self.num_tokens <= 1 << 16 else np.uint32)
 
-    def open(self) -> Tokenizer:
-        """The tokenizer, whole documents only: a truncation or padding that its file asks for is for other uses."""
+    def open(self, special_tokens: SpecialTokens = "as text") -> Tokenizer:
+        """The tokenizer, whole documents only: a truncation or padding that its file asks for is for other uses.
+
+        Args:
+            special_tokens: what a text that spells one becomes: its letters' tokens, or that token. `as text` keeps a document from
+                ending itself; `parsed` is for chat templates.
+        """
         tokenizer = Tokenizer.from_file(str(self.file))
+        tokenizer.encode_special_tokens = special_tokens == "as text"
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
@@ -73,7 +81,7 @@ def model_vocabulary_size(model_path: str) -> int:
         ConfigError: the config is missing or does not say.
     """
     file = model_file(model_path, "config.json")
-    config = _read_object(file)
+    config = read_object(file)
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if not isinstance(size, int):
         raise ConfigError(f"{file} has no vocab_size, so the tokenizer cannot be checked against it. Add it.")
@@ -122,14 +130,19 @@ def model_file(model_path: str, name: str) -> Path:
 
 def _end_of_sequence(model_path: str) -> str:
     file = model_file(model_path, "tokenizer_config.json")
-    token = _read_object(file).get("eos_token")
+    token = read_object(file).get("eos_token")
     token = token.get("content") if isinstance(token, dict) else token
     if not isinstance(token, str):
         raise ConfigError(f"{file} names no eos_token. Set shards.document_separator to the token that ends a document.")
     return token
 
 
-def _read_object(file: Path) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a model's file.
+
+    Raises:
+        ConfigError: there is none.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:

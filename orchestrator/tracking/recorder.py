@@ -33,12 +33,12 @@ class LoggedInterval:
     wait_seconds: float
 
     def record(self, names: Sequence[str]) -> dict[str, Any]:
-        """The line of metrics.jsonl. A source that the interval did not train has no loss in it."""
+        """The line of metrics.jsonl. What the interval did not train has no loss in it."""
         by_source = {f"loss/{name}": loss / tokens for name, loss, tokens in zip(names, self.losses, self.tokens, strict=True) if tokens}
         return {
             "step": self.step,
             "tokens": sum(self.total_tokens),
-            "loss": sum(self.losses) / sum(self.tokens),
+            **({"loss": sum(self.losses) / sum(self.tokens)} if any(self.tokens) else {}),
             **by_source,
             **{f"tokens/{name}": count for name, count in zip(names, self.total_tokens, strict=True)},
             "lr": self.learning_rate,

@@ -17,10 +17,11 @@ from deepspeed.utils.tensor_fragment import fragment_address
 from torch import Tensor
 
 from orchestrator.config.schema import ModelConfig, TrainingConfig
-from orchestrator.errors import CheckpointError
+from orchestrator.errors import CheckpointError, ConfigError
 from orchestrator.runs.durable import WrittenFile, hash_file
 from orchestrator.training.deepspeed_config import deepspeed_config
-from orchestrator.training.losses import token_losses
+from orchestrator.training.documents import keeps_documents_apart
+from orchestrator.training.losses import sequence_means, token_losses
 from orchestrator.training.model import build_model
 
 _TAG = "state"
@@ -53,42 +54,82 @@ class Engine:
         self.module: torch.nn.Module = module
         self.device: torch.device = self._engine.device
 
-    def step(self, step: int, sequences: Tensor, learning_rate: float) -> Iterator[tuple[Tensor, slice]]:
+    def require_document_attention(self) -> None:
+        """Make sure that documents do not see each other when positions begin anew with each.
+
+        Raises:
+            ConfigError: they do.
+        """
+        self._engine.eval()
+        with torch.no_grad():
+            apart = keeps_documents_apart(
+                lambda tokens, positions: self._logits(tokens.to(self.device), positions.to(self.device)),
+                vocabulary_size=self.module.config.get_text_config().vocab_size,  # type: ignore[operator, union-attr]
+                num_sequences=self._micro_batch,
+            )
+        if not apart:
+            attention = getattr(self.module.config, "_attn_implementation", None)
+            raise ConfigError(
+                f"feed.document_attention=true, and the base model's attention ({attention}) lets the documents of a sequence see each "
+                f"other at training.micro_batch={self._micro_batch}. Set feed.document_attention=false, or take a model whose attention is "
+                f"sdpa or eager."
+            )
+
+    def step(
+        self, step: int, sequences: Tensor, learning_rate: float, *, positions: Tensor | None = None, trained: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, slice]]:
         """Make one update, micro batch by micro batch.
 
         Args:
             step: counted from 0; with the rank and the seed it decides dropout, so that nothing of it need be saved.
             sequences: (n, sequence_length + 1) token ids of this rank, int64.
             learning_rate: of this update.
+            positions: (n, sequence_length) position ids, int64; none: they run over the whole sequence.
+            trained: (n, sequence_length) which labels carry loss, of all ranks or of none; none: all. The loss of the step is the mean over
+                those of all micro batches and ranks.
 
         Yields:
-            For each micro batch the (sequences, sequence_length) losses of its tokens, and which of `sequences` they are. The update is
+            For each micro batch the (sequences, sequence_length) losses of all its tokens, and which of `sequences` they are. The update is
             made when all were taken.
         """
         self._engine.train()
         torch.manual_seed(hash((self._seed, step, self._engine.global_rank)))
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
+        weights = None if trained is None else self._weights(trained)
         for start in range(0, len(sequences), self._micro_batch):
             part = slice(start, start + self._micro_batch)
-            losses = self._losses(sequences[part])
-            self._engine.backward(losses.mean())
+            losses = self._losses(sequences[part], None if positions is None else positions[part])
+            self._engine.backward(losses.mean() if weights is None else (losses * weights[part]).sum())
             self._engine.step()
             yield losses, part
 
-    def heldout_losses(self, sequences: Tensor) -> Tensor:
+    def _weights(self, trained: Tensor) -> Tensor:
+        """Of each token's loss, so that the step's is their mean: DeepSpeed takes the mean over micro batches and ranks. One all-reduce."""
+        count = trained.sum()
+        torch.distributed.all_reduce(count)
+        parts: int = self._engine.gradient_accumulation_steps() * torch.distributed.get_world_size()
+        return trained * (parts / count.clamp(min=1))
+
+    def heldout_losses(self, sequences: Tensor, *, positions: Tensor | None = None, trained: Tensor | None = None) -> Tensor:
         """Measure without learning.
 
         Args:
             sequences: (n, sequence_length + 1) token ids of this rank, int64; n is the same on every rank.
+            positions: (n, sequence_length) position ids; none: they run over the whole sequence.
+            trained: (n, sequence_length) which labels carry loss, at least one of each sequence; none: all.
 
         Returns:
-            (n,) mean loss of each sequence, float64.
+            (n,) mean loss of each sequence over those, float64.
         """
         self._engine.eval()
+        means = []
         with torch.no_grad():
-            parts = [self._losses(part).mean(dim=1, dtype=torch.float64) for part in torch.split(sequences, self._micro_batch)]
-        return torch.cat(parts)
+            for start in range(0, len(sequences), self._micro_batch):
+                part = slice(start, start + self._micro_batch)
+                losses = self._losses(sequences[part], None if positions is None else positions[part])
+                means.append(sequence_means(losses, None if trained is None else trained[part]))
+        return torch.cat(means)
 
     def gradient_norm(self) -> float:
         """The global norm of the last update's gradient, before clipping; infinite when an update was skipped since the last call."""
@@ -142,9 +183,13 @@ class Engine:
         """What DeepSpeed calls to clip float32 gradients at ZeRO stage 0; its own way there keeps the norm to itself."""
         self._unsharded_norm = float(torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._engine.gradient_clipping()))
 
-    def _losses(self, sequences: Tensor) -> Tensor:
-        logits = self._engine(input_ids=sequences[:, :-1], use_cache=False).logits
-        return token_losses(logits, sequences[:, 1:])
+    def _losses(self, sequences: Tensor, positions: Tensor | None) -> Tensor:
+        return token_losses(self._logits(sequences[:, :-1], positions), sequences[:, 1:])
+
+    def _logits(self, tokens: Tensor, positions: Tensor | None) -> Tensor:
+        given = {} if positions is None else {"position_ids": positions}
+        logits: Tensor = self._engine(input_ids=tokens, use_cache=False, **given).logits
+        return logits
 
 
 class _Files(TorchCheckpointEngine):  # type: ignore[misc]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from orchestrator.feed.loader import Batch
+from orchestrator.training.documents import position_ids
 from orchestrator.training.engine import Engine
 from orchestrator.training.losses import IntervalSums
 
@@ -38,7 +39,9 @@ def train_steps(engine: Engine, batches: Iterable[Batch], learning_rate: Callabl
         rate = learning_rate(batch.step + 1)
         tokens = torch.from_numpy(batch.tokens.astype(np.int64)).to(engine.device)
         sources = torch.from_numpy(batch.sources.copy()).to(engine.device)
-        for losses, part in engine.step(batch.step, tokens, rate):
-            sums.add(losses, sources[part])
+        positions = None if batch.documents is None else position_ids(torch.from_numpy(batch.documents.copy()).to(engine.device))
+        trained = None if batch.trained is None else torch.from_numpy(batch.trained.copy()).to(engine.device)
+        for losses, part in engine.step(batch.step, tokens, rate, positions=positions, trained=trained):
+            sums.add(losses, sources[part], None if trained is None else trained[part])
         sums.add_wait(batch.wait_seconds)
         yield StepDone(batch.step + 1, rate, time.perf_counter() - began + batch.wait_seconds)

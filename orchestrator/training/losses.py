@@ -21,6 +21,21 @@ def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
     return flat.view_as(labels)
 
 
+def sequence_means(losses: Tensor, trained: Tensor | None) -> Tensor:
+    """The mean loss of each sequence.
+
+    Args:
+        losses: (sequences, length) of each token.
+        trained: (sequences, length) which of them count, at least one of each sequence; none: all.
+
+    Returns:
+        (sequences,) in nats, float64.
+    """
+    if trained is None:
+        return losses.mean(dim=1, dtype=torch.float64)
+    return (losses * trained).sum(dim=1, dtype=torch.float64) / trained.sum(dim=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """What was trained since the last collection, over all ranks.
@@ -42,15 +57,17 @@ class IntervalSums:
     def __init__(self, num_sources: int, device: torch.device) -> None:
         self._sums = torch.zeros(2, num_sources + 1, dtype=torch.float64, device=device)  # the last column: wait, ranks
 
-    def add(self, losses: Tensor, sources: Tensor) -> None:
+    def add(self, losses: Tensor, sources: Tensor, trained: Tensor | None = None) -> None:
         """Count a micro batch.
 
         Args:
             losses: (sequences, length) of each token.
             sources: (sequences,) source indices.
+            trained: (sequences, length) which of them count; none: all.
         """
-        by_sequence = losses.detach().sum(dim=1, dtype=torch.float64)
-        tokens = torch.full_like(by_sequence, losses.shape[1])
+        counted = losses.detach() if trained is None else losses.detach() * trained
+        by_sequence = counted.sum(dim=1, dtype=torch.float64)
+        tokens = torch.full_like(by_sequence, losses.shape[1]) if trained is None else trained.sum(dim=1, dtype=torch.float64)
         self._sums.index_add_(1, sources, torch.stack([by_sequence, tokens]))
 
     def add_wait(self, seconds: float) -> None:

@@ -11,16 +11,14 @@ import pytest
 from orchestrator.checkpoints.commit import save_checkpoint
 from orchestrator.config.load import load_config, read_config
 from orchestrator.config.schema import facts_of_training
+from orchestrator.errors import DataError
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.shards.preparation import plan_source
-from orchestrator.shards.tokenize import run_unit
-from orchestrator.shards.vocabulary import load_vocabulary
 from tests.checkpoints.ranks import Alone, save, writing
 from tests.commands.command_line import midtrain
 from tests.commands.listing import listing
 from tests.corpus.writing import write_texts
-from tests.support.prepared import make_run, write_prepared
+from tests.support.prepared import make_run, prepare_sources, write_prepared
 from tests.support.tiny import overrides, write_model
 
 USER, DATA, CHECKPOINT = 2, 3, 4
@@ -122,13 +120,10 @@ def test_an_empty_file_is_refused(home: Path) -> None:
 def test_a_source_without_one_document_is_refused_with_the_first_reject(home: Path) -> None:
     file = write_texts(home / "rejects.jsonl", [5, ""])
     words = overrides(home, **{"shards.dir": home / "other", "sources.spec": f"{{role:spec,paths:[{file}]}}"})
-    config = load_config(words)
-    vocabulary = load_vocabulary(config.model.path, None)
-    for name, source in config.sources.items():  # every unit is done already, so that no cluster is started
-        for task in plan_source(name, source, config.shards, vocabulary, corpus=config.corpus).tasks:
-            run_unit(task)
+    with pytest.raises(DataError):  # every audit is done already, so that no cluster is started
+        prepare_sources(load_config(words))
     named = ["'spec'", "2 rejected", f"{file}:1", "int, not a string", "text_field"]
-    refused(home, "prepare", *words, code=DATA, named=named, written=["other/spec/rejects.jsonl"])
+    refused(home, "prepare", *words, code=DATA, named=named, written=["other/spec/found.jsonl", "other/spec/rejects.jsonl"])
 
 
 def test_a_tokenizer_larger_than_the_models_vocabulary_is_refused(home: Path) -> None:

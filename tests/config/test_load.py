@@ -168,6 +168,14 @@ def test_a_source_that_lacks_its_role_or_paths_is_told_so(key: str) -> None:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
+        (["mixture.spec_share=null", "mixture.ratios={spec:0.9}"], ["must sum to 1", "0.9", "mixture"]),
+        (["mixture.spec_share=null", "mixture.ratios={spec:0.999999}"], ["must sum to 1", "0.999999"]),
+        (["mixture.spec_share=null", "mixture.ratios={spec:0.6,code:0.6}"], ["must sum to 1", "1.2"]),
+        (["mixture.spec_share=null"], ["spec_share=null and ratios={} leave the spec's part open", "source_epochs"]),
+        (["mixture.ratios={spec:1}"], ["exclude each other", "spec_share", "ratios"]),
+        (["mixture.spec_share=null", "mixture.ratios={spek:1}"], ["mixture.ratios", "'spek'", "spec"]),
+        (["mixture.max_epochs={spek:2}"], ["mixture.max_epochs", "'spek'", "spec"]),
+        (["mixture.spec_share=null", "mixture.ratios={spec:1}", "sources.code={role:general,paths:[/c]}"], ["mixture.ratios", "'code'"]),
         (["sources.spec.heldout_share=0.1", "sources.spec.heldout_paths=[/h]"], ["sources.spec", "heldout_paths", "heldout_share=0.1"]),
         (["training.micro_batch=3"], ["training.sequences_per_step=128", "training.micro_batch=3", "scheduling.world_size=2", "126"]),
     ],
@@ -175,6 +183,13 @@ def test_a_source_that_lacks_its_role_or_paths_is_told_so(key: str) -> None:
 def test_values_that_exclude_each_other_are_refused_together(words: list[str], named: list[str]) -> None:
     message = refusal(*words)
     assert [part for part in named if part not in message] == []
+
+
+def test_ratios_that_are_thirds_sum_to_one() -> None:
+    third = 1 / 3
+    sources = [f"sources.{name}={{role:general,paths:[/x]}}" for name in ("b", "c")]
+    config = load_config([*WHOLE, *sources, "mixture.spec_share=null", f"mixture.ratios={{spec:{third},b:{third},c:{third}}}"])
+    assert dict(config.mixture.ratios) == {"spec": third, "b": third, "c": third}
 
 
 @pytest.mark.parametrize(

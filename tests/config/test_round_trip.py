@@ -52,32 +52,28 @@ def sources(draw: st.DrawFn) -> SourceConfig:
 
 
 @st.composite
-def stages(draw: st.DrawFn, source_names: list[str]) -> StageConfig:
-    kind = draw(st.sampled_from(["none", "dial", "ramp", "ratios", "line", "counts"]))
-    ratios = {name: 1.0 / len(source_names) for name in source_names}
-    name = st.sampled_from(source_names)
-    return StageConfig(
-        steps=draw(st.none() | counts),
-        spec_share=draw(shares) if kind in ("dial", "ramp") else None,
-        end_spec_share=draw(shares) if kind == "ramp" else None,
-        ratios=ratios if kind in ("ratios", "line") else {},
-        end_ratios=ratios if kind == "line" else {},
-        source_tokens=draw(st.dictionaries(name, counts, min_size=1, max_size=1)) if kind == "counts" else {},
-    )
-
-
-@st.composite
 def mixtures(draw: st.DrawFn, source_names: list[str]) -> MixtureConfig:
     by_ratio = draw(st.booleans())
-    ratios = {name: 1.0 / len(source_names) for name in source_names}
+    ratios = {name: 1.0 / len(source_names) for name in source_names} if by_ratio else {}
+    counted = {} if by_ratio else {source_names[0]: draw(counts)}
+    stage = StageConfig(
+        steps=draw(st.none() | counts),
+        spec_share=None if by_ratio else draw(shares),
+        end_spec_share=None if by_ratio else draw(st.none() | shares),
+        ratios=ratios,
+        end_ratios=ratios,
+        source_tokens=counted,
+    )
     return MixtureConfig(
         total_tokens=draw(counts),
         spec_share=None if by_ratio else draw(shares),
-        ratios=ratios if by_ratio else {},
-        source_tokens={},
-        source_epochs={} if by_ratio else draw(st.dictionaries(st.sampled_from(source_names), positive)),
+        ratios=ratios,
+        source_tokens=counted,
+        source_epochs={}
+        if by_ratio
+        else draw(st.dictionaries(st.sampled_from(source_names[1:]), positive) if source_names[1:] else st.just({})),
+        stages=draw(st.sampled_from([(), (stage,), (StageConfig(tokens=5), stage)])),
         max_epochs=draw(st.dictionaries(st.sampled_from(source_names), positive)),
-        stages=draw(st.lists(stages(source_names), max_size=3).map(tuple)),
         seed=draw(st.integers(0, 2**63)),
     )
 
@@ -105,16 +101,39 @@ trainings = st.builds(
 
 
 @st.composite
+def corpora(draw: st.DrawFn) -> CorpusConfig:
+    sets = draw(st.dictionaries(names, st.lists(texts, min_size=1, max_size=2).map(tuple), max_size=3))
+    return CorpusConfig(
+        max_reject_share=draw(shares),
+        max_document_tokens=draw(st.none() | counts),
+        duplicates=draw(st.sampled_from(["report", "remove"])),
+        evaluation_sets=sets,
+        allowed_overlap=tuple(draw(st.lists(st.sampled_from(sorted(sets)))) if sets else ()),
+    )
+
+
+@st.composite
 def configs(draw: st.DrawFn) -> Config:
     by_name = draw(st.dictionaries(names, sources(), min_size=1, max_size=3))
     return Config(
         run=RunConfig(name=draw(names), dir=draw(texts)),
         model=ModelConfig(path=draw(texts), initialise=draw(st.sampled_from(["pretrained", "scratch"])), description=draw(texts)),
         sources=by_name,
-        corpus=CorpusConfig(max_reject_share=draw(shares), max_document_tokens=draw(st.none() | counts)),
-        shards=ShardsConfig(dir=draw(texts), document_separator=draw(st.none() | st.text(min_size=1)), shard_bytes=draw(counts)),
+        corpus=draw(corpora()),
+        shards=ShardsConfig(
+            dir=draw(texts),
+            document_separator=draw(st.none() | st.text(min_size=1)),
+            shard_bytes=draw(counts),
+            packing=draw(st.sampled_from(["concatenate", "best_fit"])),
+        ),
         mixture=draw(mixtures(list(by_name))),
-        feed=FeedConfig(workers=draw(counts), block_bytes=draw(counts), prefetch_blocks=draw(counts)),
+        feed=FeedConfig(
+            workers=draw(counts),
+            on_cpu_nodes=draw(st.booleans()),
+            block_bytes=draw(counts),
+            prefetch_blocks=draw(counts),
+            document_attention=draw(st.booleans()),
+        ),
         training=draw(trainings),
         checkpoints=CheckpointsConfig(every_steps=draw(counts)),
         evaluation=EvaluationConfig(every_steps=draw(counts), max_sequences=draw(counts)),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.corpus.files import SUFFIXES, into_units, list_files
+from orchestrator.corpus.files import SUFFIXES, into_groups, list_files
 from orchestrator.corpus.storage import SourceFile
 from orchestrator.errors import DataError
 
@@ -103,17 +103,17 @@ files = st.lists(st.builds(SourceFile, path=st.text(min_size=1), size_bytes=st.i
 
 
 @settings(deadline=None)
-@given(files=files, unit_bytes=st.integers(1, 3000))
-def test_units_hold_every_file_once_in_order_and_all_but_the_last_are_full(files: list[SourceFile], unit_bytes: int) -> None:
-    units = into_units(files, unit_bytes)
-    assert [file for unit in units for file in unit.files] == files
-    sizes = [sum(file.size_bytes for file in unit.files) for unit in units]
-    assert all(size >= unit_bytes for size in sizes[:-1])
-    assert all(size - unit.files[-1].size_bytes < unit_bytes for unit, size in zip(units, sizes, strict=True))
+@given(files=files, group_bytes=st.integers(1, 3000))
+def test_groups_hold_every_file_once_in_order_and_all_but_the_last_are_full(files: list[SourceFile], group_bytes: int) -> None:
+    groups = into_groups(files, group_bytes)
+    assert [file for group in groups for file in group] == files
+    sizes = [sum(file.size_bytes for file in group) for group in groups]
+    assert all(size >= group_bytes for size in sizes[:-1])
+    assert all(size - group[-1].size_bytes < group_bytes for group, size in zip(groups, sizes, strict=True))
 
 
 @settings(deadline=None)
-@given(files=files, more=files, unit_bytes=st.integers(1, 3000))
-def test_files_added_at_the_end_leave_full_units_as_they_are(files: list[SourceFile], more: list[SourceFile], unit_bytes: int) -> None:
-    before, after = into_units(files, unit_bytes), into_units([*files, *more], unit_bytes)
+@given(files=files, more=files, group_bytes=st.integers(1, 3000))
+def test_files_added_at_the_end_leave_full_groups_as_they_are(files: list[SourceFile], more: list[SourceFile], group_bytes: int) -> None:
+    before, after = into_groups(files, group_bytes), into_groups([*files, *more], group_bytes)
     assert after[: max(0, len(before) - 1)] == before[:-1]

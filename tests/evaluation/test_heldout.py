@@ -1,15 +1,19 @@
 """Held-out loss: always the same sequences, each measured once, whoever measures it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.errors import DataError
 from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
 from orchestrator.shards.manifest import read_manifest
 from orchestrator.shards.reader import ShardReader
+from tests.shards.written import Written, write_source
 from tests.support.prepared import write_prepared
 
 LENGTH = 32
@@ -23,8 +27,12 @@ class Recorder:
     def __init__(self) -> None:
         self.given: list[int] = []
 
-    def heldout_losses(self, sequences: torch.Tensor) -> torch.Tensor:
+    def heldout_losses(
+        self, sequences: torch.Tensor, *, positions: torch.Tensor | None = None, trained: torch.Tensor | None = None
+    ) -> torch.Tensor:
         self.given.append(len(sequences))
+        self.positions = positions
+        self.trained = trained
         return sequences[:, 0].double()
 
 
@@ -78,3 +86,38 @@ def test_the_sequences_are_spread_over_the_whole_split_and_always_the_same(tmp_p
     places = [int(np.flatnonzero((whole == sequence).all(axis=1))[0]) for sequence in chosen(4)]
     assert places == [0, unique // 4, unique // 2, 3 * unique // 4]
     assert np.array_equal(chosen(4), chosen(4))
+
+
+def test_positions_and_masks_go_to_the_model_with_their_sequences() -> None:
+    plain, masked = sources([2, 1])
+    documents, trained = np.array([[0, 0, 1]], dtype=np.int32), np.array([[True, False]])
+    model = Recorder()
+    both = [replace(plain, documents=np.zeros((2, 3), dtype=np.int32)), replace(masked, documents=documents, trained=trained)]
+    measure(model, both, micro_batch=3, rank=0, world_size=1)
+    assert model.positions is not None and model.trained is not None
+    assert model.positions.tolist() == [[0, 1], [0, 1], [0, 1]]
+    assert model.trained.tolist() == [[True, True], [True, True], [True, False]]
+    measure(model, [plain], micro_batch=3, rank=0, world_size=1)
+    assert [model.positions, model.trained] == [None, None]
+
+
+def masked_reader(folder: Path) -> ShardReader:
+    """Four sequences of four labels; the second has none that carries loss, the third one."""
+    manifest = write_source(folder, [Written([[1] * 9, [2] * 8], set(range(5, 12)))])
+    return ShardReader(folder, manifest, "train")
+
+
+def test_a_sequence_in_which_no_label_carries_loss_is_not_measured(tmp_path: Path) -> None:
+    heldout = choose_heldout(
+        "code", masked_reader(tmp_path), unique_sequences=4, max_sequences=9, sequence_length=4, document_attention=True
+    )
+    assert heldout.trained is not None and heldout.documents is not None
+    assert heldout.trained.tolist() == [[True] * 4, [False, False, False, True], [True] * 4]
+    assert heldout.documents.tolist() == [[0] * 5, [0, 1, 1, 1, 1], [0] * 5]
+    assert len(heldout.sequences) == 3
+
+
+def test_held_out_sequences_without_any_loss_are_an_error(tmp_path: Path) -> None:
+    manifest = write_source(tmp_path, [Written([[1] * 9], set(range(9)))])
+    with pytest.raises(DataError, match="'code': no label carries loss in any of the 2 held-out sequences"):
+        choose_heldout("code", ShardReader(tmp_path, manifest, "train"), unique_sequences=2, max_sequences=9, sequence_length=4)

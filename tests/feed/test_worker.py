@@ -8,7 +8,7 @@ import ray
 
 from orchestrator.errors import ShardError
 from orchestrator.feed.loader import load_batches
-from orchestrator.feed.worker import _Worker
+from orchestrator.feed.worker import FeedWorker, Place, _Worker
 from tests.support.prepared import make_run, write_prepared
 
 
@@ -19,7 +19,7 @@ def test_a_worker_can_be_made_and_says_at_its_first_block_which_shards_are_gone(
         shard.unlink()
     worker = _Worker(str(run.plan), config.shards.dir)
     with pytest.raises(ShardError, match=str(Path(config.shards.dir) / "docs")):
-        worker.block(0, 1, 0, 2)
+        worker.block(0, 10, 0, 2)
 
 
 class Failing:
@@ -40,5 +40,5 @@ def test_the_error_of_a_worker_is_raised_as_it_was_if_it_is_ours(monkeypatch: py
     monkeypatch.setattr(ray, "get", fail)
     expected = ShardError if isinstance(cause, ShardError) else ray.exceptions.RayTaskError
     with pytest.raises(expected) as caught:
-        next(load_batches([Failing()], range(4), steps_per_block=2, prefetch_blocks=1, rank_of=(0, 1)))
+        next(load_batches([FeedWorker(Failing(), Place("here", False))], range(4), steps_per_block=2, prefetch_blocks=1, rank_of=(0, 1)))
     assert (caught.value is cause) == isinstance(cause, ShardError)

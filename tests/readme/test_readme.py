@@ -23,7 +23,7 @@ SMALL = {  # the README's sizes, and what a tiny model takes in seconds
     "micro_batch: 4": "micro_batch: 2\n  precision: fp32\n  warmup_steps: 2",
     "my/model}": "my/model, initialise: scratch}",
 }
-INTERVALS = "checkpoints: {every_steps: 5}\nevaluation: {every_steps: 5}\nshards: {dir: shards}\ntracking: {wandb: 'off'}\n"
+INTERVALS = "checkpoints: {every_steps: 5}\nevaluation: {every_steps: 5}\ntracking: {wandb: 'off'}\n"
 
 
 @pytest.fixture(scope="module")

@@ -10,22 +10,12 @@ import pytest
 
 from orchestrator.config.schema import Config
 from orchestrator.errors import ShardError
-from orchestrator.shards.manifest import Manifest, Shard, read_manifest, write_manifest
+from orchestrator.shards.manifest import Shard, read_manifest, write_manifest
 from orchestrator.shards.reader import ShardReader
-from tests.support.prepared import prepare_sources, write_prepared
+from tests.support.prepared import manifest_of, prepare_sources, write_prepared
 
 SHARDS = [Shard(file=f"train_{index:05d}.bin", tokens=10 + index, documents=2, xxhash=f"{index:032x}") for index in range(3)]
-MANIFEST = Manifest(
-    name="code",
-    role="general",
-    request="",
-    dtype="uint16",
-    tokenizer="ab" * 16,
-    separator_id=7,
-    train=SHARDS[:2],
-    heldout=SHARDS[2:],
-    rejects=1,
-)
+MANIFEST = manifest_of(SHARDS[:2], SHARDS[2:])
 
 
 def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:

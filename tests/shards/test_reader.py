@@ -10,18 +10,15 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import ShardError
 from orchestrator.shards.manifest import Manifest, Shard
+from orchestrator.shards.mapped import map_file
 from orchestrator.shards.reader import ShardReader
+from tests.shards.written import Written, write_source
+from tests.support.prepared import manifest_of
 
 
 def write_shards(folder: Path, shards: list[list[int]], dtype: str) -> Manifest:
-    """Token files and a manifest that lists them in order."""
-    listed = []
-    for index, tokens in enumerate(shards):
-        np.array(tokens, dtype=np.dtype(dtype).newbyteorder("<")).tofile(folder / f"train_{index:05d}.bin")
-        listed.append(Shard(file=f"train_{index:05d}.bin", tokens=len(tokens), documents=1, xxhash=str(index)))
-    return Manifest(
-        name="code", role="general", request="", dtype=dtype, tokenizer="t", separator_id=0, train=listed, heldout=[], rejects=0
-    )
+    """Shards of one document each."""
+    return write_source(folder, [Written([tokens]) for tokens in shards], dtype)
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +46,34 @@ def test_gathering_equals_slicing_the_concatenation(
     assert gathered.tolist() == [whole[at * sequence_length : (at + 1) * sequence_length + 1] for at in positions]
 
 
+def test_rows_of_an_array_that_is_given_are_filled_and_no_others(folder: Path) -> None:
+    manifest = write_shards(folder, [[1, 2, 3], [4, 5], [6, 7, 8]], "uint16")
+    out = np.zeros((4, 3), dtype=np.uint16)
+    assert ShardReader(folder, manifest, "train").gather(np.array([2, 0]), 2, out=out, rows=np.array([1, 3])) is out
+    assert out.tolist() == [[0, 0, 0], [5, 6, 7], [0, 0, 0], [1, 2, 3]]
+
+
+def num_open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_many_more_shards_are_read_than_may_be_open_at_once(tmp_path: Path) -> None:
+    most = map_file.cache_info().maxsize
+    assert most is not None
+    manifest = write_shards(tmp_path, [[shard, shard] for shard in range(most + 200)], "uint16")
+    map_file.cache_clear()
+    before = num_open_files()
+    gathered = ShardReader(tmp_path, manifest, "train").gather(np.arange(2 * most + 399), 1)
+    assert gathered[:, 0].tolist() == [token // 2 for token in range(2 * most + 399)]
+    assert most - 50 < num_open_files() - before <= most
+    map_file.cache_clear()
+
+
 @settings(deadline=None)
 @given(tokens=st.integers(0, 200), sequence_length=st.integers(1, 50))
 def test_a_whole_sequence_has_all_its_labels(tokens: int, sequence_length: int) -> None:
     shards = [Shard(file="a", tokens=tokens, documents=1, xxhash="x")] if tokens else []
-    manifest = Manifest(
-        name="code", role="general", request="", dtype="uint16", tokenizer="t", separator_id=0, train=shards, heldout=[], rejects=0
-    )
-    unique = manifest.unique_sequences("train", sequence_length)
+    unique = manifest_of(shards).unique_sequences("train", sequence_length)
     assert unique == len([at for at in range(200) if (at + 1) * sequence_length + 1 <= tokens])
 
 
@@ -84,14 +101,16 @@ def damage(path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "short by a token", "short by a byte", "long by a token", "a folder"])
-def test_a_damaged_shard_is_refused_by_name_with_a_remedy_when_it_is_opened(tmp_path: Path, kind: str) -> None:
+def test_a_damaged_shard_is_refused_by_name_with_a_remedy_when_it_is_first_touched(tmp_path: Path, kind: str) -> None:
     manifest = write_shards(tmp_path, [[1, 2, 3], [4, 5, 6], [7]], "uint16")
     damage(tmp_path / "train_00001.bin", kind)
-    with pytest.raises(ShardError, match=r"train_00001\.bin.*repare"):
-        ShardReader(tmp_path, manifest, "train")
+    reader = ShardReader(tmp_path, manifest, "train")
+    assert reader.gather(np.array([0]), 2).tolist() == [[1, 2, 3]]
+    with pytest.raises(ShardError, match=r"train_00001\.bin.*unit_00001\.json.*repare"):
+        reader.gather(np.array([0, 1]), 2)
 
 
 def test_a_shard_is_read_with_the_width_that_the_manifest_says(tmp_path: Path) -> None:
     manifest = write_shards(tmp_path, [[1, 2, 3, 4]], "uint16")
-    with pytest.raises(ShardError, match=r"train_00000\.bin holds 2 tokens, its manifest says 4"):
-        ShardReader(tmp_path, replace(manifest, dtype="uint32"), "train")
+    with pytest.raises(ShardError, match=r"train_00000\.bin has 8 bytes, its manifest says 16"):
+        ShardReader(tmp_path, replace(manifest, dtype="uint32"), "train").gather(np.array([0]), 1)

@@ -14,10 +14,11 @@ from pyarrow import parquet
 from orchestrator.config.schema import CorpusConfig, ShardsConfig, SourceConfig
 from orchestrator.errors import DataError
 from orchestrator.shards.manifest import Manifest
-from orchestrator.shards.preparation import plan_source, source_request
+from orchestrator.shards.preparation import source_request
+from orchestrator.shards.tokenize import tokenise_unit
 from orchestrator.shards.vocabulary import Vocabulary, load_vocabulary
 from tests.corpus.writing import write_texts
-from tests.support.prepared import AS_SHIPPED, prepare_source
+from tests.support.prepared import AS_SHIPPED, prepare_source, task_of, units_of
 from tests.support.tiny import write_model
 
 ANY = replace(AS_SHIPPED, max_reject_share=1.0)
@@ -32,7 +33,7 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
 def prepare(path: Path, vocabulary: Vocabulary, corpus: CorpusConfig = ANY, **changes: Any) -> Manifest:
     """Prepare a folder as source `code`, a file a unit, into the shards beside it."""
     source = SourceConfig(role="general", paths=(str(path),), **changes)
-    shards = ShardsConfig(dir=str(path.parent / "shards"), document_separator=None, shard_bytes=1)
+    shards = ShardsConfig(dir=str(path.parent / "shards"), document_separator=None, shard_bytes=1, packing="concatenate")
     return prepare_source("code", source, shards, vocabulary, corpus=corpus)
 
 
@@ -82,7 +83,7 @@ def test_a_share_of_rejects_at_the_limit_passes_and_one_above_it_is_an_error(tmp
     assert "corpus.max_reject_share=0.124" in refusal(tmp_path / "corpus", vocabulary, replace(ANY, max_reject_share=0.124))
 
 
-def test_too_many_rejects_are_told_with_the_first_three_and_following_the_remedy_keeps_what_was_tokenised(
+def test_too_many_rejects_are_told_with_the_first_three_and_following_the_remedy_keeps_what_was_read(
     tmp_path: Path, vocabulary: Vocabulary
 ) -> None:
     file = write_texts(tmp_path / "corpus" / "a.jsonl", ["good"] * 10 + [1, "", 3, 4])
@@ -98,7 +99,8 @@ def test_too_many_rejects_are_told_with_the_first_three_and_following_the_remedy
     remedy = re.search(r"set corpus\.max_reject_share=(\S+)", message)
     assert remedy
     assert prepare(tmp_path / "corpus", vocabulary, replace(ANY, max_reject_share=float(remedy[1]))).documents("train") == 25
-    assert sorted(path.name for path in directory.iterdir() if path.stat().st_mtime_ns != LONG_AGO) == ["manifest.json", "rejects.jsonl"]
+    written = {path.name for path in directory.iterdir() if path.stat().st_mtime_ns != LONG_AGO}
+    assert ({name for name in written if name.startswith("audit")}, "manifest.json" in written) == (set(), True)
 
 
 def test_a_preparation_that_failed_leaves_no_manifest_of_an_earlier_one(tmp_path: Path, vocabulary: Vocabulary) -> None:
@@ -138,24 +140,23 @@ def test_what_decides_the_documents_is_part_of_the_request_and_nothing_else(
 ) -> None:
     (tmp_path / "a.md").write_text("# A\n")
     plain = SourceConfig(role="general", paths=(str(tmp_path / "a.md"),))
-    shards = ShardsConfig(dir=str(tmp_path), document_separator=None, shard_bytes=1)
+    shards = ShardsConfig(dir=str(tmp_path), document_separator=None, shard_bytes=1, packing="concatenate")
 
     def requests(source: SourceConfig, corpus: CorpusConfig) -> list[str]:
-        work = plan_source("code", source, shards, vocabulary, corpus=corpus)
-        return [*(task.request for task in work.tasks), source_request(source, corpus.max_document_tokens)]
+        tasks = [task_of(unit, vocabulary, most_tokens=corpus.max_document_tokens) for unit in units_of(source, shards)]
+        return [*(task.request for task in tasks), source_request("code", {"code": source}, corpus, None)]
 
     before, after = requests(plain, AS_SHIPPED), requests(replace(plain, **source), replace(AS_SHIPPED, **corpus))
     assert [one == other for one, other in zip(before, after, strict=True)] == [same, same]
 
 
 def test_a_file_that_changed_after_it_was_listed_is_an_error_of_the_data(tmp_path: Path, vocabulary: Vocabulary) -> None:
-    from orchestrator.shards.tokenize import run_unit
-
     file = write_texts(tmp_path / "a.jsonl", ["one"])
-    shards = ShardsConfig(dir=str(tmp_path / "shards"), document_separator=None, shard_bytes=1)
+    shards = ShardsConfig(dir=str(tmp_path / "shards"), document_separator=None, shard_bytes=1, packing="concatenate")
     source = SourceConfig(role="general", paths=(str(file),))
-    (task,) = plan_source("code", source, shards, vocabulary, corpus=AS_SHIPPED).tasks
+    (unit,) = units_of(source, shards)
+    task = task_of(unit, vocabulary)
     write_texts(file, ["another"])
     with pytest.raises(DataError, match=rf"{file} changed since it was listed"):
-        run_unit(task)
+        tokenise_unit(task)
     assert not task.marker.exists()

@@ -14,11 +14,10 @@ from orchestrator.config.schema import ShardsConfig, SourceConfig
 from orchestrator.corpus.documents import document_id
 from orchestrator.errors import ConfigError, DataError, InfrastructureError
 from orchestrator.shards.manifest import Manifest
-from orchestrator.shards.preparation import plan_source
-from orchestrator.shards.tokenize import run_unit
-from orchestrator.shards.vocabulary import Vocabulary, load_vocabulary
+from orchestrator.shards.tokenize import tokenise_unit
+from orchestrator.shards.vocabulary import SpecialTokens, Vocabulary, load_vocabulary
 from tests.corpus.writing import write_texts
-from tests.support.prepared import AS_SHIPPED, prepare_source
+from tests.support.prepared import prepare_source, task_of, units_of
 from tests.support.tiny import END, write_model
 
 TEXTS = {f"{name}.jsonl": [f"the river {name} {index} asks twice" * (1 + index % 3) for index in range(25)] for name in "abcd"}
@@ -42,7 +41,7 @@ def source_of(*paths: Path, **changes: object) -> SourceConfig:
 
 
 def shards_in(folder: Path, shard_bytes: int = 1) -> ShardsConfig:
-    return ShardsConfig(dir=str(folder), document_separator=None, shard_bytes=shard_bytes)
+    return ShardsConfig(dir=str(folder), document_separator=None, shard_bytes=shard_bytes, packing="concatenate")
 
 
 def tokens_of(folder: Path, manifest: Manifest, split: str) -> list[int]:
@@ -65,7 +64,7 @@ def backdate(*paths: Path) -> None:
 
 def written_now(folder: Path) -> set[str]:
     """Which files of units were written after they were backdated."""
-    of_source = {"manifest.json", "rejects.jsonl"}
+    of_source = {"manifest.json", "rejects.jsonl", "found.jsonl"}
     return {path.name for path in folder.iterdir() if path.name not in of_source and path.stat().st_mtime_ns != LONG_AGO}
 
 
@@ -85,6 +84,7 @@ def test_the_index_beside_a_shard_leads_to_each_document(tmp_path: Path, corpus:
     (shard,) = manifest.train
     tokens = np.fromfile(tmp_path / "code" / shard.file, dtype=manifest.dtype)
     rows = parquet.read_table(tmp_path / "code" / shard.file.replace(".bin", ".documents.parquet")).to_pylist()
+    assert np.fromfile(tmp_path / "code" / shard.starts_file, dtype="<u8").tolist() == [row["start"] for row in rows]
     for row, text in zip(rows, TEXTS["a.jsonl"], strict=True):
         assert tokens[row["start"] : row["start"] + row["tokens"]].tolist() == expected_tokens(vocabulary, [text])
         assert row["id"] == document_id(text)
@@ -153,7 +153,7 @@ def redone(tmp_path: Path, corpus: Path, vocabulary: Vocabulary, **changes: obje
     """Which token files another run writes anew."""
     backdate(*(tmp_path / "code").iterdir())
     prepare_source("code", source_of(corpus, **changes), shards_in(tmp_path), vocabulary)
-    return {name for name in written_now(tmp_path / "code") if name.endswith(".bin")}
+    return {name for name in written_now(tmp_path / "code") if name.endswith(".bin") and name.count(".") == 1}
 
 
 def test_only_a_unit_that_lost_its_marker_or_has_a_torn_one_is_done_again(tmp_path: Path, corpus: Path, vocabulary: Vocabulary) -> None:
@@ -171,9 +171,10 @@ def test_only_a_unit_whose_file_changed_is_done_again(tmp_path: Path, corpus: Pa
     assert redone(tmp_path, corpus, vocabulary) == {"train_00002.bin"}
 
 
-def test_a_unit_whose_shard_was_lost_is_done_again(tmp_path: Path, corpus: Path, vocabulary: Vocabulary) -> None:
+@pytest.mark.parametrize("lost", ["train_00002.bin", "train_00002.starts.bin"])
+def test_a_unit_whose_shard_was_lost_is_done_again(tmp_path: Path, corpus: Path, vocabulary: Vocabulary, lost: str) -> None:
     prepare_source("code", source_of(corpus), shards_in(tmp_path), vocabulary)
-    (tmp_path / "code" / "train_00002.bin").unlink()
+    (tmp_path / "code" / lost).unlink()
     assert redone(tmp_path, corpus, vocabulary) == {"train_00002.bin"}
 
 
@@ -210,7 +211,7 @@ class ChangingVocabulary(Vocabulary):
     changed: Path
     content: str
 
-    def open(self) -> Tokenizer:
+    def open(self, special_tokens: SpecialTokens = "as text") -> Tokenizer:
         return ChangingTokenizer(Tokenizer.from_file(str(self.file)), self.changed, self.content)  # type: ignore[return-value]
 
 
@@ -220,16 +221,18 @@ def test_a_file_that_changed_while_it_was_read_is_read_again_by_the_next_run(tmp
     backdate(file)
     facts = (vocabulary.file, vocabulary.fingerprint, vocabulary.num_tokens, vocabulary.separator_id)
     changing = ChangingVocabulary(*facts, changed=file, content='{"text": "new"}\n')
-    prepare_source("code", source_of(file), shards_in(tmp_path), changing)
+    (unit,) = units_of(source_of(file), shards_in(tmp_path))
+    tokenise_unit(task_of(unit, changing))
     manifest = prepare_source("code", source_of(file), shards_in(tmp_path), vocabulary)
     assert tokens_of(tmp_path, manifest, "train") == expected_tokens(vocabulary, ["new"])
 
 
 def test_rejects_are_counted_and_kept_with_the_unit(tmp_path: Path, vocabulary: Vocabulary) -> None:
     file = write_texts(tmp_path / "a.jsonl", ["good", 5, "", "good too"])
-    (task,) = plan_source("code", source_of(file), shards_in(tmp_path), vocabulary, corpus=AS_SHIPPED).tasks
-    for _ in range(2):  # the second time from the marker
-        result = run_unit(task)
+    (unit,) = units_of(source_of(file), shards_in(tmp_path))
+    task = task_of(unit, vocabulary)
+    for result in (tokenise_unit(task), task.completed()):
+        assert result is not None
         assert [reject.origin for reject in result.rejects] == [f"{file}:2", f"{file}:3"]
         assert result.train is not None
         assert result.train.documents == 2
@@ -262,10 +265,11 @@ def test_a_file_that_vanished_before_it_was_read_is_an_error_of_the_data_that_na
     tmp_path: Path, vocabulary: Vocabulary, name: str
 ) -> None:
     (tmp_path / name).write_text("text")
-    (task,) = plan_source("code", source_of(tmp_path / name), shards_in(tmp_path / "shards"), vocabulary, corpus=AS_SHIPPED).tasks
+    (unit,) = units_of(source_of(tmp_path / name), shards_in(tmp_path / "shards"))
+    task = task_of(unit, vocabulary)
     (tmp_path / name).unlink()
     with pytest.raises(DataError, match=name):
-        run_unit(task)
+        tokenise_unit(task)
     assert not task.marker.exists()
 
 

@@ -31,7 +31,9 @@ def test_the_largest_token_comes_back_from_the_narrowest_type_that_holds_it(tmp_
     last = num_tokens - 1
     file = write_texts(tmp_path / "a.jsonl", [f"w1 w{last} w2 w{last}"])
     source = SourceConfig(role="general", paths=(str(file),))
-    manifest = prepare_source("code", source, ShardsConfig(dir=str(tmp_path), document_separator=None, shard_bytes=1), vocabulary)
+    manifest = prepare_source(
+        "code", source, ShardsConfig(dir=str(tmp_path), document_separator=None, shard_bytes=1, packing="concatenate"), vocabulary
+    )
     assert (manifest.dtype, (tmp_path / "code" / manifest.train[0].file).stat().st_size) == (dtype, 5 * np.dtype(dtype).itemsize)
     reader = ShardReader(tmp_path / "code", manifest, "train")
     assert reader.gather(np.array([0]), 4).tolist() == [[1, last, 2, last, 0]]

@@ -9,7 +9,10 @@ import torch
 from orchestrator.config.load import load_config
 from orchestrator.config.schema import Config
 from orchestrator.errors import CheckpointError
+from orchestrator.training.documents import position_ids
 from orchestrator.training.engine import Engine
+from orchestrator.training.losses import token_losses
+from orchestrator.training.model import build_model
 from tests.support.tiny import overrides
 
 SEQUENCES, LENGTH, STEPS = 4, 32, 4
@@ -32,6 +35,8 @@ def everything(folder: str) -> dict[str, Any]:
         initialisation_of_every_stage,
         held_out_losses_with_no_training_between,
         losses_around_a_resume,
+        losses_of_masked_steps,
+        document_attention,
         refusal_of_adapters_of_another_base,
         refusal_of_a_program,
     )
@@ -77,6 +82,57 @@ def losses_around_a_resume(folder: str) -> dict[str, Any]:
         state = other.load(checkpoint)
         results[name] = {"state": state, "straight": straight, "resumed": _steps(other, range(2, 4))}
     return results
+
+
+def losses_of_masked_steps(folder: str) -> dict[str, Any]:
+    """Gradient norms of a step with every label, with a mask of all labels, with an uneven mask, and that of the mean by one process."""
+    found: dict[str, Any] = {}
+    rank = torch.distributed.get_rank()
+    for stage in (0, 3):
+        for name, mask in (("none", None), ("all", torch.ones(SEQUENCES, LENGTH, dtype=torch.bool)), ("uneven", _mask())):
+            config = config_of(folder, stage)
+            engine = Engine(config.model, config.training, 2)
+            trained = None if mask is None else mask[rank * 2 : rank * 2 + 2]
+            losses = [part.detach() for part, _ in engine.step(0, _batch(0), 0.01, trained=trained)]
+            found[f"{stage} {name}"] = engine.gradient_norm()
+            assert sum(map(len, losses)) == 2
+    return found | {"one process": _norm_of_the_mean(config_of(folder, 0))}
+
+
+def _mask() -> torch.Tensor:
+    """Of all ranks' labels; few on the second rank, none in one of its micro batches."""
+    mask = torch.rand(SEQUENCES, LENGTH, generator=torch.Generator().manual_seed(5)) < 0.7
+    mask[2] = torch.arange(LENGTH) == 3
+    mask[3] = False
+    return mask
+
+
+def _norm_of_the_mean(config: Config) -> float:
+    """The norm of the gradient of the mean loss over the mask, with all sequences in one batch."""
+    model = build_model(config.model, config.training, None)
+    sequences = _sequences(0)
+    losses = token_losses(model(input_ids=sequences[:, :-1], use_cache=False).logits, sequences[:, 1:])
+    torch.autograd.backward(losses[_mask()].mean())
+    return float(torch.nn.utils.clip_grad_norm_(model.parameters(), 1e9))
+
+
+def document_attention(folder: str) -> dict[str, Any]:
+    """Held-out losses of two documents in a sequence and of each in one of its own; and that the engine is content."""
+    config = config_of(folder, 3)
+    engine = Engine(config.model, config.training, 2)
+    engine.require_document_attention()
+    adapted = config_of(folder, 1, lora=ADAPTERS)
+    Engine(adapted.model, adapted.training, 2).require_document_attention()
+    both = _batch(0)[:, :LENGTH]
+    half = LENGTH // 2
+    documents = (torch.arange(LENGTH) >= half).int().expand(2, -1)
+    trained = documents[:, 1:] == documents[:, :-1]
+    masks = [trained & (torch.arange(1, LENGTH) < half), trained & (torch.arange(1, LENGTH) >= half)]
+    positions = position_ids(documents)
+    return {
+        "together": [engine.heldout_losses(both, positions=positions, trained=mask).tolist() for mask in masks],
+        "alone": [engine.heldout_losses(both[:, part]).tolist() for part in (slice(half), slice(half, None))],
+    }
 
 
 def refusal_of_adapters_of_another_base(folder: str) -> str:
@@ -141,7 +197,9 @@ def _steps(engine: Engine, steps: range) -> dict[str, list[float]]:
 
 def _batch(step: int) -> torch.Tensor:
     """This rank's half of a step's sequences."""
-    generator = torch.Generator().manual_seed(step)
-    sequences = torch.randint(0, 300, (SEQUENCES, LENGTH + 1), generator=generator)
     rank = torch.distributed.get_rank()
-    return sequences[rank * 2 : rank * 2 + 2]
+    return _sequences(step)[rank * 2 : rank * 2 + 2]
+
+
+def _sequences(step: int) -> torch.Tensor:
+    return torch.randint(0, 300, (SEQUENCES, LENGTH + 1), generator=torch.Generator().manual_seed(step))

@@ -88,3 +88,17 @@ def test_a_resumed_engine_goes_on_to_the_bit(found: dict[str, Any]) -> None:
 def test_measuring_changes_nothing(found: dict[str, Any]) -> None:
     first, second = found["held_out_losses_with_no_training_between"]
     assert first == second
+
+
+@pytest.mark.parametrize("stage", ["0", "3"])
+def test_the_loss_of_a_step_is_the_mean_over_the_trained_labels_of_all_micro_batches_and_ranks(found: dict[str, Any], stage: str) -> None:
+    norms = found["losses_of_masked_steps"]
+    assert norms[f"{stage} uneven"] == pytest.approx(norms["one process"], rel=1e-5)
+    assert norms[f"{stage} all"] == pytest.approx(norms[f"{stage} none"], rel=1e-5)
+    assert norms[f"{stage} uneven"] != pytest.approx(norms[f"{stage} none"], rel=1e-2)
+
+
+def test_documents_in_one_sequence_have_the_losses_that_each_has_alone(found: dict[str, Any]) -> None:
+    losses = found["document_attention"]
+    for together, alone in zip(losses["together"], losses["alone"], strict=True):
+        assert together == pytest.approx(alone, abs=1e-5)

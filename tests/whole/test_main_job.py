@@ -129,12 +129,41 @@ def test_the_report_and_the_status_for_scripts_have_every_figure(folder: Path, r
     assert {"state": "finished", "step": 10, "steps": 10, "attempts": 1, "class": "done", "exit_code": 0}.items() <= status.items()
 
 
-def test_a_run_that_is_resumed_in_the_middle_ends_with_the_same_weights_to_the_bit(folder: Path, run: Path) -> None:
-    broken = copied(run, "broken")
+def half_done(run: Path, name: str) -> Path:
+    """A copy of a run as if it had been killed after its first checkpoint."""
+    broken = copied(run, name)
     config = (broken / "config.yaml").read_text()
     (broken / "config.yaml").write_text(config.replace(str(run), str(broken)))
     (broken / "checkpoints" / "step_00000010" / "COMMIT").unlink()
     (broken / "attempts.jsonl").write_text((broken / "attempts.jsonl").read_text().splitlines(keepends=True)[0])
+    return broken
+
+
+def test_a_run_that_is_amended_goes_on_with_the_new_mixture_and_replay_tells_what_the_ranks_trained(folder: Path, run: Path) -> None:
+    new = "sources.new={role: general, paths: [new.jsonl]}"
+    (folder / "new.jsonl").write_text("".join(json.dumps({"text": f"the keeper asks {i} locks twice"}) + "\n" for i in range(90)))
+    assert midtrain("prepare", *overrides(folder), new, folder=folder).returncode == 0
+    changed = half_done(run, "amended")
+    plan = as_json(
+        "amend", str(changed), "--from-step", "6", new, "sources.code.weight=0", "mixture.spec_share=0.5", "--json", folder=folder
+    )
+    assert [(stage["first_step"], stage["last_step"]) for stage in plan["stages"]] == [(1, 5), (6, 10)]
+
+    done = midtrain("resume", str(changed), folder=folder)
+    assert done.returncode == 0, done.stderr
+    lines = {line["step"]: line for line in read_lines(changed / "metrics.jsonl")}
+    names = ("spec", "code", "docs", "new")
+    assert [lines[10][f"tokens/{name}"] - lines[5].get(f"tokens/{name}", 0) for name in names] == [320, 0, 224, 96]
+    for step in (5, 6, 10):
+        trained = dict.fromkeys(names, 0)
+        for sequence in as_json("replay", str(changed), "--step", str(step), "--json", folder=folder)["sequences"]:
+            trained[sequence["source"]] += sum(document["tokens"] for document in sequence["documents"])
+        before = lines[step - 1]
+        assert trained == {name: lines[step].get(f"tokens/{name}", 0) - before.get(f"tokens/{name}", 0) for name in names}
+
+
+def test_a_run_that_is_resumed_in_the_middle_ends_with_the_same_weights_to_the_bit(folder: Path, run: Path) -> None:
+    broken = half_done(run, "broken")
     assert as_json("status", str(broken), "--json", folder=folder)["state"] == "lost"
 
     done = midtrain("resume", str(broken), folder=folder)

@@ -1,0 +1,1 @@
+"""Measures this project's data plane beside its peers', on the same tokens and the same machine: `make bench-data`."""

@@ -1,0 +1,54 @@
+"""Megabytes of text a second into tokens, tool by tool."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measures.bench import Bench, attempt, failed, tell
+from benchmarks.preparing.text import separator, write_text, write_tokenizer
+from benchmarks.processes import ROOT
+from benchmarks.registry import Entry
+
+CORES = (1, 2)
+_TIMEOUT = 300.0
+_GIVEN_MODEL = ROOT / "data" / "demo" / "base_model"
+
+
+def measure(bench: Bench, entries: list[Entry], given_text: Path | None) -> dict[str, Any]:
+    """Every tool on one core and on two, in turn, each time in a fresh process.
+
+    Returns:
+        {"text_bytes", "tools": {key: {"1": {"seconds": one a repetition, "tokens"}, "2": …} or failures}}
+    """
+    text = bench.work / "text" / str(bench.settings.text_bytes)
+    text_bytes = write_text(text, given_text, bench.settings.text_bytes)
+    model = bench.work / "text" / "model"
+    write_tokenizer(model, _GIVEN_MODEL, text)
+    token, token_id = separator(model)
+    common = {"text": str(text), "model": str(model), "separator": token, "separator_id": token_id}
+    tools: dict[str, dict[str, Any]] = {entry.key: {} for entry in entries}
+    turns = [(entry, cores) for entry in entries for cores in CORES]
+    for repetition in range(bench.settings.repetitions):
+        tell(f"preparing, {repetition + 1} of {bench.settings.repetitions}")
+        for entry, cores in random.Random(repetition).sample(turns, len(turns)):
+            cell = tools[entry.key].setdefault(str(cores), {"seconds": [], "tokens": []})
+            if not failed(cell):
+                request = common | {"cores": cores, "out": str(bench.work / "tmp" / f"tokens_{entry.key}")}
+                once = attempt(lambda entry=entry, request=request: _once(bench, entry, request))
+                _add(tools[entry.key], str(cores), once)
+    return {"text_bytes": text_bytes, "tools": tools}
+
+
+def _once(bench: Bench, entry: Entry, request: dict[str, Any]) -> Any:
+    threads = request["cores"] if entry.key == "encode_batch" else 1  # the others work in as many processes
+    variables = {"RAYON_NUM_THREADS": str(threads)}
+    with bench.start(f"benchmarks.preparing.{entry.key}", entry.environment, variables) as process:
+        return process.ask("tokenise", timeout_seconds=_TIMEOUT, **request)
+
+
+def _add(cells: dict[str, Any], cores: str, once: Any) -> None:
+    if failed(once):
+        cells[cores] = once
+    else:
+        cells[cores]["seconds"].append(once["seconds"])
+        cells[cores]["tokens"].append(once["tokens"])

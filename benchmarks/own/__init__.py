@@ -1,0 +1,1 @@
+"""What is measured of this project alone: the way through Ray's workers, very large manifests, memory over many batches."""

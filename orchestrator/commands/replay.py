@@ -1,0 +1,139 @@
+"""`midtrain replay`: which documents a step trained, and when a document was trained."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from orchestrator.commands.console import Console
+from orchestrator.config.load import read_config
+from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.feed.replay import SourceDocuments, occurrences_of, trained_at
+from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.plan_file import read_plan
+from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.lines import read_lines
+from orchestrator.shards.epoch import Layout
+from orchestrator.shards.manifest import read_manifest
+
+
+def replay_step(run: RunDirectory, step: int) -> dict[str, Any]:
+    """What a step of the run trains.
+
+    Returns:
+        `{step, is_trained, sequences: [{sequence, source, epoch, position, documents: [{id, origin, start, tokens}]}]}`.
+
+    Raises:
+        ConfigError: it is not a run, or has no such step.
+        ShardError: a source is not what it was when the run was planned.
+    """
+    plan, sources = _open(run)
+    if not 1 <= step <= plan.steps:
+        raise ConfigError(f"--step {step}: {run.root} has steps 1 to {plan.steps:,}. Choose one of them.")
+    sequences = [asdict(sequence) for sequence in trained_at(plan, sources, step)]
+    return {"step": step, "is_trained": step <= _last_step(run), "sequences": sequences}
+
+
+def replay_document(run: RunDirectory, document_id: str) -> dict[str, Any]:
+    """When a document is trained in the run.
+
+    Returns:
+        `{document, trained, planned, occurrences: [{step, sequence, source, epoch, tokens, is_trained}]}`, the counts in passes: its tokens
+        that were trained so far, and that the whole plan trains, over its length as far as it is trained at all.
+
+    Raises:
+        ConfigError: it is not a run, or no training document of it has that id.
+        ShardError: a source is not what it was when the run was planned.
+    """
+    plan, sources = _open(run)
+    last = _last_step(run)
+    occurrences = occurrences_of(plan, sources, document_id)
+    if not occurrences and not any(source.holding(document_id) for source in sources):
+        raise ConfigError(
+            f"--document {document_id}: no training document of {run.root} has that id. `midtrain replay {run.root} --step N` lists ids; "
+            f"held-out documents are never trained."
+        )
+    rows = [asdict(occurrence) | {"is_trained": occurrence.step <= last} for occurrence in occurrences]
+    once = {(row["source"], row["sequence"]): row["tokens"] for row in rows if row["epoch"] == 0}
+    whole = sum(once.values()) or 1
+    trained = sum(row["tokens"] for row in rows if row["is_trained"]) / whole
+    return {"document": document_id, "trained": trained, "planned": sum(row["tokens"] for row in rows) / whole, "occurrences": rows}
+
+
+def _open(run: RunDirectory) -> tuple[Plan, list[SourceDocuments]]:
+    plan, config = read_plan(run.plan), read_config(run.config)
+    packing, attention = config.shards.packing, config.feed.document_attention
+    layout = Layout(packing=packing, sequence_length=plan.sequence_length, document_attention=attention)
+    sources = []
+    for source in plan.sources:
+        directory = Path(config.shards.dir) / source.name
+        manifest = read_manifest(directory, source.name)
+        if layout.fingerprint(manifest) != source.fingerprint:
+            raise ConfigError(f"{directory} is not what {run.root} was planned with. Prepare {source.name!r} again as it was then.")
+        sources.append(SourceDocuments(directory, manifest, packing=packing, sequence_length=plan.sequence_length))
+    return plan, sources
+
+
+def _last_step(run: RunDirectory) -> int:
+    return max((int(line["step"]) for line in read_lines(run.metrics)), default=0)
+
+
+def show_step(found: dict[str, Any], console: Console) -> None:
+    """A row a document."""
+    columns = ["document", "source", "origin", "tokens", "sequence", "epoch"]
+    rows = [
+        [
+            document["id"],
+            sequence["source"],
+            document["origin"],
+            f"{document['start']:,} to {document['start'] + document['tokens'] - 1:,}",
+            f"{sequence['sequence']:,}",
+            str(sequence["epoch"]),
+        ]
+        for sequence in found["sequences"]
+        for document in sequence["documents"]
+    ]
+    console.table(f"step {found['step']:,}{'' if found['is_trained'] else ', not trained yet'}", columns, rows)
+
+
+def show_document(found: dict[str, Any], console: Console) -> None:
+    """A row a time."""
+    columns = ["step", "source", "sequence", "epoch", "tokens", "trained"]
+    rows = [
+        [
+            f"{row['step']:,}",
+            row["source"],
+            f"{row['sequence']:,}",
+            str(row["epoch"]),
+            f"{row['tokens']:,}",
+            "yes" if row["is_trained"] else "not yet",
+        ]
+        for row in found["occurrences"]
+    ]
+    console.table(f"document {found['document']}", columns, rows)
+    console.say(f"seen {found['trained']:.2f} times so far, {found['planned']:.2f} times by the end of the plan.")
+
+
+def export(found: dict[str, Any], path: Path) -> None:
+    """Write what was found as Parquet, a row a document of a step or an occurrence of a document.
+
+    Raises:
+        InfrastructureError: it cannot be written.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        parquet.write_table(pyarrow.Table.from_pylist(list(_flat(found))), path)
+    except OSError as error:
+        raise InfrastructureError(f"cannot write {path}: {error}. Choose another place for --export.") from None
+
+
+def _flat(found: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    if "occurrences" in found:
+        return [{"document": found["document"], **row} for row in found["occurrences"]]
+    return [
+        {"step": found["step"], **{key: sequence[key] for key in ("sequence", "source", "epoch", "position")}, **document}
+        for sequence in found["sequences"]
+        for document in sequence["documents"]
+    ]

@@ -1,0 +1,142 @@
+"""The ledger of what was trained when, computed from the plan and the shards: nothing of it is written as a run goes on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+from pyarrow import compute, parquet
+
+from orchestrator.mixture.plan import Plan
+from orchestrator.shards.manifest import Manifest
+from orchestrator.shards.packing import PackingMethod
+from orchestrator.shards.reader import ShardReader
+
+_SHARDS_KEPT = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedDocument:
+    """A document's part of a sequence.
+
+    Attributes:
+        id, origin: of the document.
+        start: the first of its tokens there, from 0 within the document.
+        tokens: how many there are, a separator at its end included.
+    """
+
+    id: str
+    origin: str
+    start: int
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedSequence:
+    """A sequence of the run.
+
+    Attributes:
+        sequence: its number in the run, from 0.
+        source: the source's name.
+        epoch: of the source, from 0.
+        position: within the epoch.
+        documents: in order.
+    """
+
+    sequence: int
+    source: str
+    epoch: int
+    position: int
+    documents: tuple[TrainedDocument, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occurrence:
+    """A time at which a document is trained: the step from 1, the sequence from 0, the source and its epoch from 0, and how many tokens."""
+
+    step: int
+    sequence: int
+    source: str
+    epoch: int
+    tokens: int
+
+
+class SourceDocuments:
+    """The documents of one prepared source's training split, by the sequences that they are in."""
+
+    def __init__(self, directory: Path, manifest: Manifest, *, packing: PackingMethod, sequence_length: int) -> None:
+        """
+        Args:
+            directory, manifest: of the source.
+            packing: how documents lie in sequences.
+            sequence_length: tokens a sequence, the shifted label not counted.
+        """
+        self._reader = ShardReader(directory, manifest, "train", packing)
+        self._packing, self._sequence_length = packing, sequence_length
+        self._files = [directory / shard.documents_file for shard in manifest.train]
+        self._table = lru_cache(_SHARDS_KEPT)(lambda index: parquet.read_table(self._files[index]))
+
+    def of_sequence(self, position: int) -> Iterator[TrainedDocument]:
+        """What documents a sequence of an epoch holds, in order. Where sequences are cut out of the stream, the last token of one, a label
+        only, is the first of the next."""
+        pieces = self._reader.pieces(np.array([position]), self._sequence_length)
+        for shard, start, length, column in zip(pieces.shards, pieces.starts, pieces.lengths, pieces.columns, strict=True):
+            if self._packing == "concatenate":
+                length = min(length, self._sequence_length - column)
+            yield from self._between(int(shard), int(start), int(start + length))
+
+    def _between(self, index: int, start: int, end: int) -> Iterator[TrainedDocument]:
+        table = self._table(index)
+        starts = table["start"].to_numpy()
+        first = max(0, int(np.searchsorted(starts, start, side="right")) - 1)
+        for row in table.slice(first, int(np.searchsorted(starts, end)) - first).to_pylist():
+            begins, ends = max(start, row["start"]), min(end, row["start"] + row["tokens"])
+            if begins < ends:
+                yield TrainedDocument(id=row["id"], origin=row["origin"], start=begins - row["start"], tokens=ends - begins)
+
+    def holding(self, document_id: str) -> dict[int, int]:
+        """Each sequence of an epoch that holds a document or a copy of it, and how many of its tokens."""
+        found: dict[int, int] = {}
+        for index, file in enumerate(self._files):
+            table = parquet.read_table(file, columns=["start", "tokens"], filters=compute.field("id") == pyarrow.scalar(document_id))
+            for row in table.to_pylist():
+                for position in self._reader.holding(index, row["start"], row["start"] + row["tokens"], self._sequence_length).tolist():
+                    found[position] = sum(part.tokens for part in self.of_sequence(position) if part.id == document_id)
+        return found
+
+
+def trained_at(plan: Plan, sources: Sequence[SourceDocuments], step: int) -> list[TrainedSequence]:
+    """The sequences of a step, with their documents.
+
+    Args:
+        plan: of the run.
+        sources: in the plan's order.
+        step: from 1.
+    """
+    numbers = np.arange((step - 1) * plan.sequences_per_step, step * plan.sequences_per_step)
+    draws = plan.look_up(numbers)
+    return [
+        TrainedSequence(
+            sequence=number,
+            source=plan.sources[source].name,
+            epoch=epoch,
+            position=position,
+            documents=tuple(sources[source].of_sequence(position)),
+        )
+        for number, source, epoch, position in zip(
+            numbers.tolist(), draws.sources.tolist(), draws.epochs.tolist(), draws.positions.tolist(), strict=True
+        )
+    ]
+
+
+def occurrences_of(plan: Plan, sources: Sequence[SourceDocuments], document_id: str) -> list[Occurrence]:
+    """When a document is trained in a run, in order."""
+    found = [
+        Occurrence(step=number // plan.sequences_per_step + 1, sequence=number, source=plan.sources[index].name, epoch=epoch, tokens=tokens)
+        for index, documents in enumerate(sources)
+        for position, tokens in documents.holding(document_id).items()
+        for epoch, number in plan.numbers_of(index, position)
+    ]
+    return sorted(found, key=lambda occurrence: occurrence.sequence)

@@ -1,0 +1,60 @@
+"""Shard files by memory map, a bounded number of them at a time: a source may have more shards than a process may have maps."""
+
+import mmap
+import os
+import resource
+from functools import lru_cache
+from pathlib import Path
+
+from orchestrator.errors import ShardError
+
+_MOST_MAPS = 1024  # Linux allows a process 65,530 (vm.max_map_count)
+
+
+def _most_maps() -> int:
+    """As Python keeps a descriptor open for each map, no more than half of those that the process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_MAPS if soft == resource.RLIM_INFINITY else min(_MOST_MAPS, max(1, soft // 2))
+
+
+@lru_cache(maxsize=_most_maps())
+def map_file(owner: object, path: str, size_bytes: int) -> memoryview:
+    """A file's bytes. The one that was used the longest ago is closed when there are too many, and opened again when it is asked for.
+
+    Args:
+        owner: who asks, compared by identity; another one looks at the file itself again.
+        path: the file.
+        size_bytes: what its manifest says.
+
+    Raises:
+        ShardError: it cannot be opened, or has another size.
+    """
+    try:
+        mapped = _map(path)
+    except (OSError, ValueError) as error:  # mmap calls an empty file a wrong value
+        raise ShardError(
+            f"{path} cannot be opened ({error}). Restore it, or delete its unit marker, {_marker(path)}, and run `midtrain prepare` again."
+        ) from None
+    if len(mapped) != size_bytes:
+        raise ShardError(
+            f"{path} has {len(mapped):,} bytes, its manifest says {size_bytes:,}. "
+            f"Delete it and its unit marker, {_marker(path)}, and run `midtrain prepare` again."
+        )
+    return memoryview(mapped)
+
+
+def _map(path: str) -> mmap.mmap:
+    """Without a file object, which takes longer than all the rest."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    finally:
+        os.close(descriptor)
+    mapped.madvise(mmap.MADV_RANDOM)  # or each sequence would read its neighbourhood along, a hundred times its size, from a cold disk
+    return mapped
+
+
+def _marker(path: str) -> str:
+    """`train_00003.starts.bin` was written by the unit of `unit_00003.json`."""
+    number = Path(path).name.split(".")[0].rpartition("_")[2]
+    return f"unit_{number}.json"

@@ -1,0 +1,121 @@
+"""`midtrain replay`: what a step trains and when a document is trained agree with each other and with the batches."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from orchestrator.commands.amending import amend
+from orchestrator.commands.replay import replay_document, replay_step
+from orchestrator.config.load import load_config, read_config
+from orchestrator.errors import ConfigError
+from orchestrator.mixture.plan_file import read_plan
+from orchestrator.runs.directory import RunDirectory
+from orchestrator.shards.manifest import read_manifest
+from orchestrator.shards.reader import ShardReader
+from tests.commands.command_line import midtrain
+from tests.support.prepared import make_run, write_prepared
+from tests.support.tiny import overrides
+
+STEPS = 120
+
+
+@pytest.fixture(scope="module", params=["concatenate", "best_fit"])
+def run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> RunDirectory:
+    """A run that passes over the spec more than once, and changes its mixture half-way."""
+    folder = tmp_path_factory.mktemp("replay")
+    write_prepared(folder, **{"shards.packing": request.param})
+    mixture = {"mixture.total_tokens": STEPS * 4 * 32, "mixture.max_epochs": "{spec: 9}", "mixture.spec_share": 0.75}
+    changes = {"shards.packing": request.param, **mixture}
+    made = make_run(load_config(overrides(folder, **changes)))
+    amend(made, ["mixture.spec_share=0.5"], from_step=61)
+    return made
+
+
+@pytest.fixture(scope="module")
+def steps(run: RunDirectory) -> list[dict[str, object]]:
+    return [replay_step(run, step) for step in range(1, STEPS + 1)]
+
+
+def shards_of(run: RunDirectory) -> Path:
+    return run.root.parents[1] / "shards"
+
+
+def test_the_documents_of_a_sequence_are_those_whose_tokens_the_feed_gives_to_the_ranks(run: RunDirectory, steps: list[dict]) -> None:  # type: ignore[type-arg]
+    plan = read_plan(run.plan)
+    draws = plan.look_up(np.arange(plan.num_sequences))
+    sequences = [sequence for step in steps for sequence in step["sequences"]]
+    for name in ("spec", "code"):
+        manifest = read_manifest(shards_of(run) / name, name)
+        packing = read_config(run.config).shards.packing
+        reader = ShardReader(shards_of(run) / name, manifest, "train", packing)
+        for sequence in (found for found in sequences if found["source"] == name):
+            assert draws.positions[sequence["sequence"]] == sequence["position"]
+            assert draws.epochs[sequence["sequence"]] == sequence["epoch"]
+            lengths = [document["tokens"] for document in sequence["documents"]]
+            assert sum(lengths) == plan.sequence_length or packing == "best_fit"
+            tokens = reader.gather(np.array([sequence["position"]]), plan.sequence_length)[0, : sum(lengths)]
+            ends = np.flatnonzero(tokens == manifest.separator_id) + 1
+            assert list(ends) == [end for end in np.cumsum(lengths).tolist() if tokens[end - 1] == manifest.separator_id]
+
+
+def test_every_token_of_a_document_is_trained_once_an_epoch(run: RunDirectory, steps: list[dict]) -> None:  # type: ignore[type-arg]
+    trained: Counter[tuple[str, int]] = Counter()
+    for step in steps:
+        for sequence in step["sequences"]:
+            for document in sequence["documents"]:
+                trained[document["id"], sequence["epoch"]] += document["tokens"]
+    (file,) = (shards_of(run) / "spec").glob("train_*.documents.parquet")
+    rows = parquet.read_table(file, columns=["id", "tokens"]).to_pylist()
+    assert [trained[row["id"], 0] for row in rows[:-2]] == [row["tokens"] for row in rows[:-2]]  # the last sequence may not be whole
+    assert all(trained[row["id"], 1] <= row["tokens"] for row in rows)
+
+
+def test_a_document_is_found_at_just_the_steps_that_list_it(run: RunDirectory, steps: list[dict]) -> None:  # type: ignore[type-arg]
+    listed: dict[str, list[tuple[int, int, int]]] = {}
+    for step in steps:
+        for sequence in step["sequences"]:
+            for document in sequence["documents"]:
+                listed.setdefault(document["id"], []).append((step["step"], sequence["sequence"], document["tokens"]))
+    for document_id in sorted(listed)[::7]:
+        found = replay_document(run, document_id)["occurrences"]
+        assert [(row["step"], row["sequence"], row["tokens"]) for row in found] == listed[document_id]
+
+
+def test_what_was_trained_so_far_is_told_from_what_is_planned(run: RunDirectory, steps: list[dict]) -> None:  # type: ignore[type-arg]
+    run.metrics.write_text(json.dumps({"step": 20}) + "\n")
+    try:
+        document_id = next(s["documents"][0]["id"] for step in steps for s in step["sequences"] if s["source"] == "spec")
+        found = replay_document(run, document_id)
+        assert {row["is_trained"] for row in found["occurrences"] if row["step"] <= 20} == {True}
+        assert {row["is_trained"] for row in found["occurrences"] if row["step"] > 20} == {False}
+        assert 0 < found["trained"] < found["planned"]
+        assert replay_step(run, 20)["is_trained"]
+        assert not replay_step(run, 21)["is_trained"]
+    finally:
+        run.metrics.unlink()
+
+
+def test_what_a_run_does_not_have_is_refused(run: RunDirectory) -> None:
+    for step in (0, STEPS + 1):
+        with pytest.raises(ConfigError, match=f"--step {step}: .* has steps 1 to {STEPS}"):
+            replay_step(run, step)
+    with pytest.raises(ConfigError, match=r"no training document of .* has that id"):
+        replay_document(run, "0" * 32)
+
+
+def test_the_command_prints_a_table_or_json_and_exports_the_same_rows(run: RunDirectory, tmp_path: Path) -> None:
+    as_json = midtrain("replay", str(run.root), "--step", "3", "--json", "--export", "rows.parquet", cwd=tmp_path)
+    assert as_json.returncode == 0, as_json.stderr
+    found = json.loads(as_json.stdout)
+    rows = parquet.read_table(tmp_path / "rows.parquet").to_pylist()
+    documents = [document for sequence in found["sequences"] for document in sequence["documents"]]
+    assert [(row["id"], row["origin"], row["tokens"]) for row in rows] == [(d["id"], d["origin"], d["tokens"]) for d in documents]
+    table = midtrain("replay", str(run.root), "--document", documents[0]["id"], cwd=tmp_path)
+    assert table.returncode == 0, table.stderr
+    assert "by the end of the plan" in table.stdout
+    neither = midtrain("replay", str(run.root), cwd=tmp_path)
+    assert (neither.returncode, neither.stderr) == (2, "error: midtrain replay needs one of --step N and --document ID.\n")

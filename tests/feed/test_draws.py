@@ -1,0 +1,25 @@
+"""Draws that are looked up in stretches are those of the plan, whatever was asked before."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.feed.draws import DrawsAhead
+from orchestrator.feed.slices import rank_numbers
+from orchestrator.mixture.plan import Plan
+from tests.mixture.mixtures import LAW, plans
+
+
+@LAW
+@given(plans(most_sources=5), st.integers(1, 40), st.data())
+def test_any_steps_of_any_rank_in_any_order_are_those_of_the_plan(plan: Plan, at_once: int, data: st.DataObject) -> None:
+    ahead = DrawsAhead(plan, at_once=at_once)
+    for _ in range(4):
+        start = data.draw(st.integers(0, plan.steps - 1))
+        steps = range(start, data.draw(st.integers(start + 1, plan.steps)))
+        world_size = data.draw(st.sampled_from([n for n in range(1, 13) if plan.sequences_per_step % n == 0]))
+        rank = data.draw(st.integers(0, world_size - 1))
+        numbers = rank_numbers(start, len(steps), rank=rank, world_size=world_size, sequences_per_step=plan.sequences_per_step)
+        expected, got = plan.look_up(numbers.ravel()), ahead.at(steps, rank=rank, world_size=world_size)
+        for name in ("sources", "epochs", "positions"):
+            assert np.array_equal(getattr(got, name), getattr(expected, name))
