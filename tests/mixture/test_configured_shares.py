@@ -142,3 +142,16 @@ def test_a_millionth_is_trained_once_in_a_million_sequences_beside_39_other_sour
     mixture = (planned(parts, ["general", "spec", *["general"] * 38], 2_000_000), parts)
     assert mixture[0].sequences[0] == 2
     assert worst(ahead(mixture)) < DRIFT
+
+
+def test_a_chain_of_stages_that_leaves_out_who_is_ahead_drives_the_last_source_as_far_as_it_must() -> None:
+    """What no dealing can help that does not know the stages to come; docs/stages/mixture.md."""
+    count, made = 40, list[Stage]()
+    left = list(range(count))
+    while len(left) > 1:
+        shares = tuple(Fraction(1, len(left)) if i in left else Fraction(0) for i in range(count))
+        steps = len(left) + 1
+        made.append(Stage(steps=steps, made_steps=steps, shares=shares, end_shares=shares, exact=(None,) * count))
+        first, last = plan_of(made).sequences_before([sum(stage.steps for stage in made[:-1]), sum(stage.steps for stage in made)])
+        left = [i for i in left if last[i] - first[i] == 1]
+    assert worst(off(plan_of(made))) == pytest.approx(sum(1 / k for k in range(2, count + 1)), abs=1e-6)
