@@ -40,9 +40,9 @@ class Settings:
         """Sequences of a run: about an epoch of the general source, in whole steps for every batch measured."""
         return self.sizes.general // 192 * 192
 
-    def mix(self, spec_share: float, global_batch: int) -> dict[str, float | int]:
-        """A mix as `benchmarks.peers.port.Mix` takes it."""
-        return {"spec_share": spec_share, "global_batch": global_batch, "num_sequences": self.num_sequences, "seed": SEED}
+    def mix(self, spec_share: float, global_batch: int, *, runs: int = 1) -> dict[str, float | int]:
+        """A mix as `benchmarks.peers.port.Mix` takes it, of so many times the usual length."""
+        return {"spec_share": spec_share, "global_batch": global_batch, "num_sequences": runs * self.num_sequences, "seed": SEED}
 
     def as_json(self) -> dict[str, object]:
         return asdict(self) | {"mixes": MIXES, "batches": BATCHES, "seed": SEED}

@@ -8,8 +8,7 @@ import xxhash
 
 from benchmarks.peers.port import Mix
 from benchmarks.rows import SEQUENCE_LENGTH, SOURCES
-from orchestrator.feed.block import Block, build_block
-from orchestrator.feed.draws import DrawsAhead
+from orchestrator.feed.block import Block, BlockBuilder
 from orchestrator.feed.slices import steps_per_block
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import make_plan
@@ -98,6 +97,6 @@ def block_steps(batch: int) -> int:
 
 def blocks(plan: Plan, readers: list[ShardReader], *, first_step: int, rank: int, world_size: int) -> Iterator[Block]:
     """A rank's blocks from a step on, built where this is called."""
-    each, draws = block_steps(plan.sequences_per_step // world_size), DrawsAhead(plan)
+    each, builder = block_steps(plan.sequences_per_step // world_size), BlockBuilder(plan, readers)
     for start in range(first_step, plan.steps, each):
-        yield build_block(draws, readers, steps=range(start, min(start + each, plan.steps)), rank=rank, world_size=world_size)
+        yield builder.build(range(start, min(start + each, plan.steps)), rank=rank, world_size=world_size)

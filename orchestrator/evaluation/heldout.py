@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from orchestrator.errors import DataError
+from orchestrator.shards.gathering import gather
 from orchestrator.shards.reader import ShardReader
 from orchestrator.training.documents import position_ids
 
@@ -64,7 +65,7 @@ def choose_heldout(
     num = min(unique_sequences, max_sequences)
     positions = np.arange(num, dtype=np.int64) * unique_sequences // max(1, num)
     if not document_attention and not reader.has_untrained:
-        return Heldout(source, reader.gather(positions, sequence_length).astype(np.int64))
+        return Heldout(source, gather(reader, positions, sequence_length).astype(np.int64))
     documents, trained = reader.marks(positions, sequence_length, document_attention=document_attention)
     kept = trained.any(axis=1)
     if num and not kept.any():
@@ -72,7 +73,7 @@ def choose_heldout(
             f"source {source!r}: no label carries loss in any of the {num} held-out sequences that "
             f"evaluation.max_sequences={max_sequences} picks. Raise it, or hold out other documents."
         )
-    sequences = reader.gather(positions[kept], sequence_length).astype(np.int64)
+    sequences = gather(reader, positions[kept], sequence_length).astype(np.int64)
     return Heldout(source, sequences, None if documents is None else documents[kept], trained[kept])
 
 

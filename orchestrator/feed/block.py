@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.feed.draws import DrawsAhead
+from orchestrator.mixture.interleave import Ints
+from orchestrator.mixture.plan import Plan
+from orchestrator.shards.gathering import Gatherer
 from orchestrator.shards.reader import ShardReader, Tokens
 
 
@@ -30,47 +33,57 @@ class Block:
     trained: NDArray[np.bool_] | None = None
 
 
-def build_block(
-    draws_ahead: DrawsAhead, readers: Sequence[ShardReader], *, steps: range, rank: int, world_size: int, document_attention: bool = False
-) -> Block:
-    """Gather a block: a pure function of the plan and the shards.
+class BlockBuilder:
+    """Gathers blocks, each a pure function of the plan and the shards."""
 
-    Args:
-        draws_ahead: of the run's plan.
-        readers: one a source, in the plan's order.
-        steps: consecutive steps, counted from 0.
-        rank: whose batches.
-        world_size: ranks.
-        document_attention: whether each document sees itself alone.
+    def __init__(self, plan: Plan, readers: Sequence[ShardReader], *, document_attention: bool = False) -> None:
+        """
+        Args:
+            plan: of the run.
+            readers: one a source, in the plan's order.
+            document_attention: whether each document sees itself alone.
+        """
+        self._plan, self._readers, self._document_attention = plan, readers, document_attention
+        self._has_marks = has_marks(readers, document_attention)
+        self._gatherer = Gatherer(readers)
+        self._draws = DrawsAhead(plan, self._gatherer)
 
-    Returns:
-        The block. What training need not be told is not in it.
+    def build(self, steps: range, *, rank: int, world_size: int) -> Block:
+        """A rank's batches.
 
-    Raises:
-        ShardError: a shard is missing or damaged.
-    """
-    draws = draws_ahead.at(steps, rank=rank, world_size=world_size)
-    (dtype,) = {reader.dtype for reader in readers}  # one tokenizer
-    length, num_sequences = draws_ahead.plan.sequence_length, len(draws.sources)
-    shape = (len(steps), draws_ahead.plan.sequences_per_step // world_size)
-    tokens = np.empty((num_sequences, length + 1), dtype=dtype)
-    documents = np.empty((num_sequences, length + 1), dtype=np.int32) if document_attention else None
-    trained = np.empty((num_sequences, length), dtype=np.bool_) if has_marks(readers, document_attention) else None
-    for index in np.unique(draws.sources):
-        rows = np.flatnonzero(draws.sources == index)
-        reader, positions = readers[index], draws.positions[rows]
-        reader.gather(positions, length, out=tokens, rows=rows)
-        if trained is not None:
-            within, trained[rows] = reader.marks(positions, length, document_attention=document_attention)
+        Args:
+            steps: consecutive steps, counted from 0.
+            rank: whose batches.
+            world_size: ranks.
+
+        Returns:
+            The block. What training need not be told is not in it.
+
+        Raises:
+            ShardError: a shard is missing or damaged.
+        """
+        length, shape = self._plan.sequence_length, (len(steps), self._plan.sequences_per_step // world_size)
+        sources, positions, places = self._draws.at(steps, rank=rank, world_size=world_size)
+        documents, trained = self._marks(sources, positions) if self._has_marks else (None, None)
+        return Block(
+            first_step=steps.start,
+            tokens=self._gatherer.gather(sources, positions, length, places).reshape(*shape, length + 1),
+            sources=sources.reshape(shape),
+            documents=None if documents is None else documents.reshape(*shape, length + 1),
+            trained=None if trained is None else trained.reshape(*shape, length),
+        )
+
+    def _marks(self, sources: Ints, positions: Ints) -> tuple[NDArray[np.int32] | None, NDArray[np.bool_]]:
+        """(n, sequence_length + 1) documents with document attention, and (n, sequence_length) which labels carry loss."""
+        length = self._plan.sequence_length
+        documents = np.empty((len(sources), length + 1), dtype=np.int32) if self._document_attention else None
+        trained = np.empty((len(sources), length), dtype=np.bool_)
+        for index in np.unique(sources):
+            rows = np.flatnonzero(sources == index)
+            within, trained[rows] = self._readers[index].marks(positions[rows], length, document_attention=self._document_attention)
             if documents is not None:
                 documents[rows] = within
-    return Block(
-        first_step=steps.start,
-        tokens=tokens.reshape(*shape, length + 1),
-        sources=draws.sources.reshape(shape),
-        documents=None if documents is None else documents.reshape(*shape, length + 1),
-        trained=None if trained is None else trained.reshape(*shape, length),
-    )
+        return documents, trained
 
 
 def has_marks(readers: Sequence[ShardReader], document_attention: bool) -> bool:

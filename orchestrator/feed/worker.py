@@ -9,9 +9,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator.feed.block import Block, build_block
-from orchestrator.feed.draws import DrawsAhead
-from orchestrator.mixture.plan import Plan
+from orchestrator.feed.block import Block, BlockBuilder
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.shards.manifest import read_manifest
 from orchestrator.shards.packing import PackingMethod
@@ -40,24 +38,15 @@ class _Worker:
         self._packing, self._document_attention = packing, document_attention
 
     @cached_property
-    def _plan(self) -> Plan:
-        return read_plan(self._plan_file)
-
-    @cached_property
-    def _draws(self) -> DrawsAhead:
-        return DrawsAhead(self._plan)
-
-    @cached_property
-    def _readers(self) -> list[ShardReader]:
-        """Opened at the first block, not before: an actor that fails as it is made cannot say why."""
-        directories = [self._shards_dir / source.name for source in self._plan.sources]
-        return [ShardReader(d, read_manifest(d, d.name), "train", self._packing) for d in directories]
+    def _builder(self) -> BlockBuilder:
+        """Made at the first block, not before: an actor that fails as it is made cannot say why."""
+        plan = read_plan(self._plan_file)
+        directories = [self._shards_dir / source.name for source in plan.sources]
+        readers = [ShardReader(d, read_manifest(d, d.name), "train", self._packing) for d in directories]
+        return BlockBuilder(plan, readers, document_attention=self._document_attention)
 
     def block(self, first_step: int, num_steps: int, rank: int, world_size: int) -> Block:
-        steps = range(first_step, first_step + num_steps)
-        return build_block(
-            self._draws, self._readers, steps=steps, rank=rank, world_size=world_size, document_attention=self._document_attention
-        )
+        return self._builder.build(range(first_step, first_step + num_steps), rank=rank, world_size=world_size)
 
 
 def start_workers(

@@ -218,8 +218,9 @@ def sources_of(tree: Tree, numbers: Ints) -> tuple[Ints, Ints]:
             return
         before, over = dealt_left(items, node)
         goes_left = over >= node.run - node.rise
-        descend(node.left, before[goes_left], where[goes_left])
-        descend(node.right, (items - before)[~goes_left], where[~goes_left])
+        left, right = np.flatnonzero(goes_left), np.flatnonzero(~goes_left)
+        descend(node.left, before[left], where[left])
+        descend(node.right, items[right] - before[right], where[right])
 
     descend(tree, np.asarray(numbers, dtype=np.int64), np.arange(len(numbers)))
     return sources, draws

@@ -131,8 +131,8 @@ class Plan:
         """
         sources, draws = self.spans.look_up(np.asarray(numbers, dtype=np.int64))
         epochs, positions = np.empty_like(draws), np.empty_like(draws)
-        for index in np.unique(sources):
-            here = sources == index
+        for index in np.flatnonzero(np.bincount(sources)).tolist():
+            here = np.flatnonzero(sources == index)
             epochs[here], positions[here] = shuffled(draws[here], size=self.sources[index].unique_sequences, key=self._key(index))
         return Draws(sources, epochs, positions)
 

@@ -37,7 +37,7 @@ def shuffled(draws: Ints, *, size: int, key: int) -> tuple[Ints, Ints]:
         (n,) epochs from 0, and (n,) positions within the epoch; over one epoch the positions are a permutation of 0 … size-1.
     """
     epochs, indices = np.divmod(np.asarray(draws, dtype=np.int64), size)
-    keys = _mix(epochs.astype(np.uint64) * _GOLDEN + np.uint64(key))
+    keys = _keys(epochs, key)
     if size <= SMALL:
         return epochs, _sorted(indices, keys, size)
     columns = math.isqrt(size - 1) + 1
@@ -62,7 +62,7 @@ def unshuffled(positions: Ints, *, epoch: int, size: int, key: int) -> Ints:
     Returns:
         (n,) draws, from epoch * size.
     """
-    keys = _mix(np.full(len(positions), epoch, dtype=np.uint64) * _GOLDEN + np.uint64(key))
+    keys = _keys(np.full(len(positions), epoch), key)
     if size <= SMALL:
         order = _sorted(np.arange(size), np.resize(keys, size), size)
         return epoch * size + np.argsort(order)[positions]
@@ -74,6 +74,13 @@ def unshuffled(positions: Ints, *, epoch: int, size: int, key: int) -> Ints:
         indices[outside] = _feistel(indices[outside], keys[outside], rows, columns, backwards=True)
         outside = outside[indices[outside] >= size]
     return epoch * size + indices
+
+
+def _keys(epochs: Ints, key: int) -> Keys:
+    """(n,) a key for each epoch."""
+    first = int(epochs.min(initial=0))
+    distinct = np.arange(first, int(epochs.max(initial=0)) + 1, dtype=np.uint64)
+    return _mix(distinct * _GOLDEN + np.uint64(key))[epochs - first]
 
 
 def _sorted(indices: Ints, keys: Keys, size: int) -> Ints:
@@ -89,7 +96,7 @@ def _feistel(cells: Ints, keys: Keys, rows: int, columns: int, *, backwards: boo
         moving, still, width = (row, column, rows) if number % 2 == 0 else (column, row, columns)
         step = _below(np.uint64(width), still, keys, number)
         moving = moving + (np.uint64(width) - step if backwards else step)
-        moving -= np.uint64(width) * (moving >= width)
+        moving = np.minimum(moving, moving - np.uint64(width))  # below zero wraps to what is very large
         row, column = (moving, still) if number % 2 == 0 else (still, moving)
     return (row * np.uint64(columns) + column).astype(np.int64)
 

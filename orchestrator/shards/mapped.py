@@ -8,21 +8,21 @@ from pathlib import Path
 
 from orchestrator.errors import ShardError
 
-_MOST_MAPS = 1024  # Linux allows a process 65,530 (vm.max_map_count)
-
 
 def _most_maps() -> int:
-    """As Python keeps a descriptor open for each map, no more than half of those that the process may have."""
+    """As Python keeps a descriptor open for each map, no more than a quarter of those that the process may have; Linux allows a process
+    65,530 maps (vm.max_map_count)."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MOST_MAPS if soft == resource.RLIM_INFINITY else min(_MOST_MAPS, max(1, soft // 2))
+    return 1024 if soft == resource.RLIM_INFINITY else min(1024, max(1, soft // 4))
 
 
-@lru_cache(maxsize=_most_maps())
-def map_file(owner: object, path: str, size_bytes: int) -> memoryview:
-    """A file's bytes. The one that was used the longest ago is closed when there are too many, and opened again when it is asked for.
+MOST_MAPS = _most_maps()
+
+
+def open_map(path: str, size_bytes: int) -> memoryview:
+    """A file's bytes.
 
     Args:
-        owner: who asks, compared by identity; another one looks at the file itself again.
         path: the file.
         size_bytes: what its manifest says.
 
@@ -41,6 +41,20 @@ def map_file(owner: object, path: str, size_bytes: int) -> memoryview:
             f"Delete it and its unit marker, {_marker(path)}, and run `midtrain prepare` again."
         )
     return memoryview(mapped)
+
+
+@lru_cache(maxsize=MOST_MAPS)
+def map_file(owner: object, path: str, size_bytes: int) -> memoryview:
+    """A file's bytes. The one that was used the longest ago is closed when there are too many, and opened again when it is asked for.
+
+    Args:
+        owner: who asks, compared by identity; another one looks at the file itself again.
+        path, size_bytes: as `open_map` takes them.
+
+    Raises:
+        ShardError: as `open_map` does.
+    """
+    return open_map(path, size_bytes)
 
 
 def _map(path: str) -> mmap.mmap:

@@ -61,10 +61,12 @@ def cut_stream(positions: Ints, sequence_length: int, tokens_before: Ints) -> Pi
     offsets = starts - tokens_before[shards]
     columns = np.zeros_like(starts)
     parts = []
-    while len(rows):
+    while True:
         lengths = np.minimum(sequence_length + 1 - columns, tokens_before[shards + 1] - tokens_before[shards] - offsets)
         parts.append(Pieces(shards, offsets, lengths, rows, columns))
         goes_on = np.flatnonzero(columns + lengths <= sequence_length)
+        if not len(goes_on):
+            break
         rows, shards, columns = rows[goes_on], shards[goes_on] + 1, (columns + lengths)[goes_on]
         offsets = np.zeros_like(rows)
     return parts[0] if len(parts) == 1 else joined(parts)

@@ -1,19 +1,20 @@
-"""Sequences out of a source's shards, by memory map: their tokens, which document each belongs to, and which carry loss."""
+"""A source's sequences in its shards: where their tokens lie, which document each belongs to, and which carry loss."""
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.shards.manifest import Manifest
-from orchestrator.shards.mapped import map_file
+from orchestrator.shards.mapped import map_file, open_map
 from orchestrator.shards.marks import add_steps_of_spans, places_of_starts, read_spans, read_starts
 from orchestrator.shards.packed import PackedSplit
 from orchestrator.shards.packing import PackingMethod
 from orchestrator.shards.pieces import Ints, Pieces, cut_stream
 
 Tokens = NDArray[np.unsignedinteger]
-_AT_ONCE = 16  # so many whole sequences of a shard are copied together; for fewer that takes longer than one by one
 
 
 class ShardReader:
@@ -40,33 +41,53 @@ class ShardReader:
         self._packed: dict[int, PackedSplit] = {}  # by sequence length
         self._owner = object()
 
-    def gather(self, positions: Ints, sequence_length: int, *, out: Tokens | None = None, rows: Ints | None = None) -> Tokens:
-        """Copy sequences.
+    @property
+    def num_shards(self) -> int:
+        return len(self._shards)
+
+    def open_shard(self, index: int) -> memoryview:
+        """A shard's bytes, for as long as they are held.
+
+        Raises:
+            ShardError: it is missing, or not as long as its manifest says.
+        """
+        return open_map(*self._file(index))
+
+    def whole(self, positions: Ints, sequence_length: int) -> tuple[Ints, Ints]:
+        """Which sequences are one run of tokens.
 
         Args:
             positions: (n,) sequence numbers within one epoch of the split.
             sequence_length: tokens a sequence, the shifted label not counted.
-            out: (m, sequence_length + 1) where to copy them to, of the shards' type and contiguous; none: a new array.
-            rows: (n,) the rows of `out` that they become; none: the first n.
 
         Returns:
-            (n, sequence_length + 1) token ids, or `out`.
+            (n,) the shard of each, -1 for those to `put_together`; and (n,) the first token in it.
+        """
+        if self._packing == "best_fit":
+            return np.full_like(positions, -1), np.zeros_like(positions)
+        starts = positions * sequence_length
+        shards = np.searchsorted(self._tokens_before, starts, side="right") - 1
+        shards[starts + sequence_length >= self._tokens_before[shards + 1]] = -1
+        return shards, starts - self._tokens_before[shards]
+
+    def put_together(self, positions: Ints, sequence_length: int) -> Iterator[bytes]:
+        """The tokens of each sequence, out of as many pieces as it has.
+
+        Args:
+            positions: (n,) sequence numbers within one epoch of the split.
+            sequence_length: tokens a sequence, the shifted label not counted.
 
         Raises:
-            ShardError: a shard that they are in is missing, or not as long as its manifest says.
+            ShardError: a shard or an index is missing, or not as long as its manifest says.
         """
-        if out is None:
-            out = np.empty((len(positions), sequence_length + 1), dtype=self.dtype)
-        assert out.dtype == self.dtype and out.flags.c_contiguous and out.shape[1] == sequence_length + 1
-        pieces = self.pieces(positions, sequence_length)
-        targets = np.arange(len(positions)) if rows is None else rows
-        if len(positions):
-            self._copy(pieces, targets, out)
-        if self._packing == "best_fit":
-            filled = pieces.filled(len(positions))
-            for row in np.flatnonzero(filled <= sequence_length):
-                out[targets[row], filled[row] :] = self._manifest.separator_id
-        return out
+        pieces, size = self.pieces(positions, sequence_length), self.dtype.itemsize
+        pieces = pieces[np.lexsort((pieces.columns, pieces.rows))]
+        filling = np.full(sequence_length + 1, self._manifest.separator_id, self.dtype).tobytes()
+        columns = (pieces.shards, pieces.starts * size, (pieces.starts + pieces.lengths) * size)
+        found = zip(*(column.tolist() for column in columns), strict=True)
+        for count in np.bincount(pieces.rows, minlength=len(positions)).tolist():
+            sequence = b"".join(map_file(self._owner, *self._file(shard))[begin:end] for shard, begin, end in islice(found, count))
+            yield sequence + filling[len(sequence) :]
 
     def documents(self, positions: Ints, sequence_length: int) -> NDArray[np.int32]:
         """Which document each token of sequences belongs to.
@@ -176,29 +197,6 @@ class ShardReader:
             self._packed[sequence_length] = PackedSplit(self._directory, self._manifest, self._split, sequence_length)
         return self._packed[sequence_length]
 
-    def _copy(self, pieces: Pieces, targets: Ints, out: Tokens) -> None:
-        """Whole sequences of a shard at once where there are some; the rest, as slices of memory views, the quickest for one."""
-        for shard, chosen in pieces.by_shard():
-            is_whole = chosen.lengths == out.shape[1]
-            if is_whole.sum() < _AT_ONCE:
-                self._copy_pieces(shard, chosen, targets, out)
-                continue
-            whole = chosen[np.flatnonzero(is_whole)]
-            out[targets[whole.rows]] = self._windows(shard, out.shape[1])[whole.starts]
-            self._copy_pieces(shard, chosen[np.flatnonzero(~is_whole)], targets, out)
-
-    def _windows(self, index: int, num_tokens: int) -> Tokens:
-        """Every run of so many tokens of a shard, as a view."""
-        size, shard = self.dtype.itemsize, self._shards[index]
-        return np.ndarray((shard.tokens - num_tokens + 1, num_tokens), self.dtype, self._map(index), strides=(size, size))
-
-    def _copy_pieces(self, index: int, pieces: Pieces, targets: Ints, out: Tokens) -> None:
-        to, mapped, size = memoryview(out).cast("B"), self._map(index), self.dtype.itemsize  # type: ignore[arg-type]
-        places = (targets[pieces.rows] * out.shape[1] + pieces.columns) * size
-        columns = (pieces.starts * size, pieces.lengths * size, places)
-        for begin, num_bytes, place in zip(*(column.tolist() for column in columns), strict=True):
-            to[place : place + num_bytes] = mapped[begin : begin + num_bytes]
-
-    def _map(self, index: int) -> memoryview:
-        shard = self._shards[index]
-        return map_file(self._owner, f"{self._directory}/{shard.file}", shard.tokens * self.dtype.itemsize)
+    def _file(self, index: int) -> tuple[str, int]:
+        """A shard's path and size in bytes."""
+        return f"{self._directory}/{self._shards[index].file}", self._shards[index].tokens * self.dtype.itemsize

@@ -14,6 +14,7 @@ from orchestrator.config.load import load_config, read_config
 from orchestrator.errors import ConfigError
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.shards.gathering import gather
 from orchestrator.shards.manifest import read_manifest
 from orchestrator.shards.reader import ShardReader
 from tests.commands.command_line import midtrain
@@ -57,7 +58,7 @@ def test_the_documents_of_a_sequence_are_those_whose_tokens_the_feed_gives_to_th
             assert draws.epochs[sequence["sequence"]] == sequence["epoch"]
             lengths = [document["tokens"] for document in sequence["documents"]]
             assert sum(lengths) == plan.sequence_length or packing == "best_fit"
-            tokens = reader.gather(np.array([sequence["position"]]), plan.sequence_length)[0, : sum(lengths)]
+            tokens = gather(reader, np.array([sequence["position"]]), plan.sequence_length)[0, : sum(lengths)]
             ends = np.flatnonzero(tokens == manifest.separator_id) + 1
             assert list(ends) == [end for end in np.cumsum(lengths).tolist() if tokens[end - 1] == manifest.separator_id]
 

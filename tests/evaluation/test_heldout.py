@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import DataError
 from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
+from orchestrator.shards.gathering import gather
 from orchestrator.shards.manifest import read_manifest
 from orchestrator.shards.reader import ShardReader
 from tests.shards.written import Written, write_source
@@ -76,7 +77,7 @@ def test_the_sequences_are_spread_over_the_whole_split_and_always_the_same(tmp_p
     manifest = read_manifest(directory, "docs")
     unique = manifest.unique_sequences("heldout", LENGTH)
     reader = ShardReader(directory, manifest, "heldout")
-    whole = reader.gather(np.arange(unique), LENGTH)
+    whole = gather(reader, np.arange(unique), LENGTH)
 
     def chosen(most: int) -> np.ndarray:
         return choose_heldout("docs", reader, unique_sequences=unique, max_sequences=most, sequence_length=LENGTH).sequences

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from orchestrator.commands.planning import plan_run
-from orchestrator.feed.block import Block, build_block
-from orchestrator.feed.draws import DrawsAhead
+from orchestrator.feed.block import Block, BlockBuilder
 from orchestrator.mixture.plan import Plan
 from orchestrator.shards.manifest import read_manifest
 from orchestrator.shards.reader import ShardReader
@@ -31,7 +30,7 @@ class Prepared:
     tokens: list[NDArray[np.unsignedinteger]]  # of each source, all shards read whole
 
     def block(self, steps: range, rank: int = 0, world_size: int = 1) -> Block:
-        return build_block(DrawsAhead(self.plan), self.readers, steps=steps, rank=rank, world_size=world_size)
+        return BlockBuilder(self.plan, self.readers).build(steps, rank=rank, world_size=world_size)
 
     def at_once(self) -> Block:
         return self.block(range(self.plan.steps))

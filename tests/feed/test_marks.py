@@ -10,8 +10,7 @@ import pytest
 from orchestrator.commands.planning import plan_run
 from orchestrator.config.schema import Config
 from orchestrator.errors import ConfigError, ShardError
-from orchestrator.feed.block import Block, build_block
-from orchestrator.feed.draws import DrawsAhead
+from orchestrator.feed.block import Block, BlockBuilder
 from orchestrator.feed.loader import load_batches
 from orchestrator.feed.worker import FeedWorker, Place
 from orchestrator.mixture.plan import Plan
@@ -33,9 +32,8 @@ class Prepared:
 
     def block(self, rank: int = 0, world_size: int = 1) -> Block:
         attention = self.config.feed.document_attention
-        return build_block(
-            DrawsAhead(self.plan), self.readers, steps=range(STEPS), rank=rank, world_size=world_size, document_attention=attention
-        )
+        builder = BlockBuilder(self.plan, self.readers, document_attention=attention)
+        return builder.build(range(STEPS), rank=rank, world_size=world_size)
 
 
 def prepare(folder: Path, **changes: Any) -> Prepared:

@@ -10,8 +10,7 @@ import pytest
 import ray
 
 from orchestrator.config.schema import Config
-from orchestrator.feed.block import build_block
-from orchestrator.feed.draws import DrawsAhead
+from orchestrator.feed.block import BlockBuilder
 from orchestrator.feed.loader import Batch, load_batches
 from orchestrator.feed.worker import FeedWorker, Place, start_workers, workers_for
 from orchestrator.mixture.plan_file import read_plan
@@ -54,9 +53,7 @@ def expected(config: Config, run: RunDirectory) -> dict[tuple[int, int], list[by
     """The batches of each slice, built here in one piece."""
     plan, shards = read_plan(run.plan), Path(config.shards.dir)
     readers = [ShardReader(shards / name, read_manifest(shards / name, name), "train") for name in config.sources]
-    blocks = {
-        rank_of: build_block(DrawsAhead(plan), readers, steps=range(STEPS), rank=rank_of[0], world_size=rank_of[1]) for rank_of in SLICES
-    }
+    blocks = {rank_of: BlockBuilder(plan, readers).build(range(STEPS), rank=rank_of[0], world_size=rank_of[1]) for rank_of in SLICES}
     return {rank_of: [tokens.tobytes() for tokens in block.tokens] for rank_of, block in blocks.items()}
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import ShardError
 from orchestrator.shards.epoch import Layout, read_epoch
+from orchestrator.shards.gathering import gather
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.packed import finish_packing, pack_shard, plan_packing
 from orchestrator.shards.packing import PackingMethod, pack
@@ -102,7 +103,7 @@ def test_tokens_documents_and_labels_are_those_of_the_definition(
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=12) if rows else st.just([]))
     positions = np.array(chosen, dtype=np.int64)
     reader = ShardReader(folder, write(folder, shards, packing, length), "train", packing)
-    assert reader.gather(positions, length).tolist() == [[token.value for token in rows[at]] for at in chosen]
+    assert gather(reader, positions, length).tolist() == [[token.value for token in rows[at]] for at in chosen]
     assert reader.trained(positions, length).tolist() == [[token.is_trained for token in rows[at][1:]] for at in chosen]
     documents = reader.documents(positions, length)
     assert documents.dtype == np.int32
@@ -136,7 +137,7 @@ def test_a_source_that_is_not_packed_for_a_length_is_told_so(tmp_path: Path) -> 
     manifest = write(tmp_path, SHARDS, "best_fit", 4)
     assert [len(plan_packing(tmp_path, manifest, length)) for length in (4, 5)] == [0, 2]
     with pytest.raises(ShardError, match=r"'code' is not packed for training\.sequence_length=5.*midtrain prepare.*nothing is tokenised"):
-        ShardReader(tmp_path, manifest, "train", "best_fit").gather(np.array([0]), 5)
+        gather(ShardReader(tmp_path, manifest, "train", "best_fit"), np.array([0]), 5)
 
 
 def test_a_packing_of_other_shards_is_refused(tmp_path: Path) -> None:
@@ -166,4 +167,4 @@ def test_a_damaged_count_of_a_packing_is_refused_by_name(tmp_path: Path) -> None
     manifest = write(tmp_path, SHARDS, "best_fit", 4)
     (tmp_path / "best_fit_4.json").write_text("{")
     with pytest.raises(ShardError, match=r"best_fit_4\.json is damaged"):
-        ShardReader(tmp_path, manifest, "train", "best_fit").gather(np.array([0]), 4)
+        gather(ShardReader(tmp_path, manifest, "train", "best_fit"), np.array([0]), 4)

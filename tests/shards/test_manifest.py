@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.config.schema import Config
 from orchestrator.errors import ShardError
+from orchestrator.shards.gathering import gather
 from orchestrator.shards.manifest import Shard, read_manifest, write_manifest
 from orchestrator.shards.reader import ShardReader
 from tests.support.prepared import manifest_of, prepare_sources, write_prepared
@@ -94,7 +95,7 @@ def test_following_the_remedy_of_a_shard_error_ends_it(config: Config, damaged: 
     def read_everything() -> None:
         manifest = read_manifest(folder, "code")
         for split in ("train", "heldout"):
-            ShardReader(folder, manifest, split).gather(np.array([0]), 8)
+            gather(ShardReader(folder, manifest, split), np.array([0]), 8)
 
     read_everything()
     (folder / damaged).unlink()

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import ShardError
+from orchestrator.shards.gathering import Gatherer, gather
 from orchestrator.shards.manifest import Manifest, Shard
-from orchestrator.shards.mapped import map_file
+from orchestrator.shards.mapped import MOST_MAPS, map_file
 from orchestrator.shards.reader import ShardReader
 from tests.shards.written import Written, write_source
 from tests.support.prepared import manifest_of
@@ -40,32 +41,57 @@ def test_gathering_equals_slicing_the_concatenation(
     whole = [token for shard in shards for token in shard]
     unique = manifest.unique_sequences("train", sequence_length)
     positions = data.draw(st.lists(st.integers(0, unique - 1)) if unique else st.just([]))
-    gathered = ShardReader(folder, manifest, "train").gather(np.array(positions, dtype=np.int64), sequence_length)
+    gathered = gather(ShardReader(folder, manifest, "train"), np.array(positions, dtype=np.int64), sequence_length)
     assert gathered.shape == (len(positions), sequence_length + 1)
     assert gathered.dtype == np.dtype(dtype)
     assert gathered.tolist() == [whole[at * sequence_length : (at + 1) * sequence_length + 1] for at in positions]
 
 
-def test_rows_of_an_array_that_is_given_are_filled_and_no_others(folder: Path) -> None:
-    manifest = write_shards(folder, [[1, 2, 3], [4, 5], [6, 7, 8]], "uint16")
-    out = np.zeros((4, 3), dtype=np.uint16)
-    assert ShardReader(folder, manifest, "train").gather(np.array([2, 0]), 2, out=out, rows=np.array([1, 3])) is out
-    assert out.tolist() == [[0, 0, 0], [5, 6, 7], [0, 0, 0], [1, 2, 3]]
+@settings(max_examples=60, deadline=None)
+@given(
+    sources=st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=4), min_size=1, max_size=4),
+    sequence_length=st.integers(1, 6),
+    data=st.data(),
+)
+def test_sequences_of_several_sources_are_those_of_each_in_the_order_asked_for(
+    tmp_path_factory: pytest.TempPathFactory, sources: list[list[int]], sequence_length: int, data: st.DataObject
+) -> None:
+    readers = []
+    for index, lengths in enumerate(sources):
+        folder = tmp_path_factory.mktemp("source")
+        shards = [[1000 * index + 100 * shard + token for token in range(length)] for shard, length in enumerate(lengths)]
+        readers.append(ShardReader(folder, write_shards(folder, shards, "uint16"), "train"))
+    there_are = [
+        (index, position)
+        for index, reader in enumerate(readers)
+        for position in range(max(0, sum(sources[index]) - 1) // sequence_length)
+        if reader.num_shards
+    ]
+    asked = data.draw(st.lists(st.sampled_from(there_are), max_size=20)) if there_are else []
+    which, at = (np.array([each[part] for each in asked], dtype=np.int64) for part in (0, 1))
+    gatherer = Gatherer(readers)
+    for _ in range(2):  # the second time from open shards
+        gathered = gatherer.gather(which, at, sequence_length)
+        assert gathered.shape == (len(asked), sequence_length + 1)
+        assert gathered.tolist() == [gather(readers[i], np.array([p]), sequence_length)[0].tolist() for i, p in asked]
 
 
 def num_open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_many_more_shards_are_read_than_may_be_open_at_once(tmp_path: Path) -> None:
-    most = map_file.cache_info().maxsize
-    assert most is not None
-    manifest = write_shards(tmp_path, [[shard, shard] for shard in range(most + 200)], "uint16")
+@pytest.mark.parametrize("sequence_length", [1, 3])
+def test_many_more_shards_are_read_than_may_be_open_at_once(tmp_path: Path, sequence_length: int) -> None:
+    """Of sequences that lie in one shard, and of those that lie in two."""
+    num_shards = MOST_MAPS + 200
+    manifest = write_shards(tmp_path, [[shard, shard] for shard in range(num_shards)], "uint16")
     map_file.cache_clear()
     before = num_open_files()
-    gathered = ShardReader(tmp_path, manifest, "train").gather(np.arange(2 * most + 399), 1)
-    assert gathered[:, 0].tolist() == [token // 2 for token in range(2 * most + 399)]
-    assert most - 50 < num_open_files() - before <= most
+    gatherer = Gatherer([ShardReader(tmp_path, manifest, "train")])
+    positions = np.random.default_rng(1).permutation((2 * num_shards - 1) // sequence_length)
+    gathered = gatherer.gather(np.zeros_like(positions), positions, sequence_length)
+    assert gathered[:, 0].tolist() == (positions * sequence_length // 2).tolist()
+    assert 100 < num_open_files() - before <= 2 * MOST_MAPS
     map_file.cache_clear()
 
 
@@ -80,13 +106,13 @@ def test_a_whole_sequence_has_all_its_labels(tokens: int, sequence_length: int) 
 def test_a_split_without_documents_has_no_sequences(folder: Path) -> None:
     manifest = write_shards(folder, [[1, 2, 3]], "uint16")
     assert manifest.unique_sequences("heldout", 1) == 0
-    assert ShardReader(folder, manifest, "heldout").gather(np.array([], dtype=np.int64), 4).shape == (0, 5)
+    assert gather(ShardReader(folder, manifest, "heldout"), np.array([], dtype=np.int64), 4).shape == (0, 5)
 
 
 def test_numbers_on_disk_are_little_endian(tmp_path: Path) -> None:
     manifest = write_shards(tmp_path, [[1, 2]], "uint16")
     (tmp_path / "train_00000.bin").write_bytes(b"\x01\x02\x03\x04")
-    assert ShardReader(tmp_path, manifest, "train").gather(np.array([0]), 1).tolist() == [[0x0201, 0x0403]]
+    assert gather(ShardReader(tmp_path, manifest, "train"), np.array([0]), 1).tolist() == [[0x0201, 0x0403]]
 
 
 def damage(path: Path, kind: str) -> None:
@@ -105,12 +131,12 @@ def test_a_damaged_shard_is_refused_by_name_with_a_remedy_when_it_is_first_touch
     manifest = write_shards(tmp_path, [[1, 2, 3], [4, 5, 6], [7]], "uint16")
     damage(tmp_path / "train_00001.bin", kind)
     reader = ShardReader(tmp_path, manifest, "train")
-    assert reader.gather(np.array([0]), 2).tolist() == [[1, 2, 3]]
+    assert gather(reader, np.array([0]), 2).tolist() == [[1, 2, 3]]
     with pytest.raises(ShardError, match=r"train_00001\.bin.*unit_00001\.json.*repare"):
-        reader.gather(np.array([0, 1]), 2)
+        gather(reader, np.array([0, 1]), 2)
 
 
 def test_a_shard_is_read_with_the_width_that_the_manifest_says(tmp_path: Path) -> None:
     manifest = write_shards(tmp_path, [[1, 2, 3, 4]], "uint16")
     with pytest.raises(ShardError, match=r"train_00000\.bin has 8 bytes, its manifest says 16"):
-        ShardReader(tmp_path, replace(manifest, dtype="uint32"), "train").gather(np.array([0]), 1)
+        gather(ShardReader(tmp_path, replace(manifest, dtype="uint32"), "train"), np.array([0]), 1)

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from orchestrator.config.schema import ShardsConfig, SourceConfig
 from orchestrator.errors import ConfigError
+from orchestrator.shards.gathering import gather
 from orchestrator.shards.reader import ShardReader
 from orchestrator.shards.vocabulary import check_fits, load_vocabulary
 from tests.corpus.writing import write_texts
@@ -36,7 +37,7 @@ def test_the_largest_token_comes_back_from_the_narrowest_type_that_holds_it(tmp_
     )
     assert (manifest.dtype, (tmp_path / "code" / manifest.train[0].file).stat().st_size) == (dtype, 5 * np.dtype(dtype).itemsize)
     reader = ShardReader(tmp_path / "code", manifest, "train")
-    assert reader.gather(np.array([0]), 4).tolist() == [[1, last, 2, last, 0]]
+    assert gather(reader, np.array([0]), 4).tolist() == [[1, last, 2, last, 0]]
 
 
 @pytest.mark.parametrize("size", [VOCABULARY, VOCABULARY + 1, 100_000])
