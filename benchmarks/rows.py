@@ -15,7 +15,7 @@ VOCABULARY = 49_152
 SEQUENCE_LENGTH = 2_048  # tokens trained in a sequence; a row has one more, the last label
 ROW = SEQUENCE_LENGTH + 1
 SOURCES = ("spec", "general")  # their indices are the first token of each sequence
-SHARD_SEQUENCES = 8_000  # 32 MiB
+SHARD_SEQUENCES = 32_000  # 125 MiB, about what `shards.shard_bytes` of text come to as it is in conf
 _AT_ONCE = 4_096
 
 Rows = NDArray[np.uint16]

@@ -1,6 +1,7 @@
 """The process that a peer is measured in."""
 
 import dataclasses
+import os
 import platform
 import shutil
 from importlib.metadata import version
@@ -33,7 +34,16 @@ def _convert(peer: Peer, request: dict[str, Any]) -> None:
         partial.rename(folder)
     for path in folder.rglob("*"):
         if path.is_file():
-            path.read_bytes()  # into the page cache
+            _read_anew(path)
+
+
+def _read_anew(path: Path) -> None:
+    """Into the page cache in the same way for everyone: what was just written may lie there in huge pages, what is read does not."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while file.read(1 << 20):
+            pass
 
 
 def _throughput(peer: Peer, request: dict[str, Any]) -> float:

@@ -78,9 +78,11 @@ def unshuffled(positions: Ints, *, epoch: int, size: int, key: int) -> Ints:
 
 def _keys(epochs: Ints, key: int) -> Keys:
     """(n,) a key for each epoch."""
-    first = int(epochs.min(initial=0))
-    distinct = np.arange(first, int(epochs.max(initial=0)) + 1, dtype=np.uint64)
-    return _mix(distinct * _GOLDEN + np.uint64(key))[epochs - first]
+    if not len(epochs):
+        return np.empty(0, dtype=np.uint64)
+    first, last = int(epochs.min()), int(epochs.max())
+    keys = _mix(np.arange(first, last + 1, dtype=np.uint64) * _GOLDEN + np.uint64(key))
+    return np.broadcast_to(keys, epochs.shape) if first == last else keys[epochs - first]
 
 
 def _sorted(indices: Ints, keys: Keys, size: int) -> Ints:

@@ -24,17 +24,16 @@ def address_of(view: memoryview) -> int:
     return address
 
 
-def copy_rows(addresses: Ints, row_bytes: int) -> NDArray[np.void]:
+def copy_rows(addresses: Ints, row_bytes: int, within: range) -> NDArray[np.void]:
     """Copy equal runs of memory one behind the other.
 
     Args:
-        addresses: (n,) where each begins, at least one. Who calls has looked that all of each run is within a map, and holds the map.
+        addresses: (n,) where each begins. Who calls has looked that all of each run is within a map, and holds the map.
         row_bytes: of each.
+        within: addresses that all maps lie between.
 
     Returns:
         (n,) the runs.
     """
-    first = int(addresses.min())
-    memory = np.asarray(_Memory(first, int(addresses.max()) - first + 1, row_bytes))
-    runs: NDArray[np.void] = memory[addresses - first]
+    runs: NDArray[np.void] = np.asarray(_Memory(within.start, len(within), row_bytes))[addresses - within.start]
     return runs

@@ -40,6 +40,7 @@ class Gatherer:
         self._readers = readers
         self._shards_before = np.cumsum([0, *(reader.num_shards for reader in readers)])
         self._maps: dict[int, memoryview] = {}
+        self._within = range(0)  # from the lowest address of a map to the highest
         self._addresses = np.zeros(self._shards_before[-1] + 1, dtype=np.int64)  # of open shards, else 0; the last is that of no shard
 
     def places(self, sources: Ints, positions: Ints, sequence_length: int) -> Places:
@@ -90,15 +91,14 @@ class Gatherer:
 
     def _copy_some(self, places: Places, row_bytes: int) -> NDArray[np.void]:
         """Of no more shards than may be open together."""
-        addresses = self._addresses[places.shards]
+        addresses, starts = self._addresses[places.shards], places.starts
         if not addresses.all():
             whole = places.shards >= 0
             if not whole.any():
                 return np.empty(len(whole), f"V{row_bytes}")
             self._open(np.unique(places.shards[whole]))
-            addresses = self._addresses[np.where(whole, places.shards, places.shards.max())]
-            return copy_rows(addresses + np.where(whole, places.starts, 0), row_bytes)
-        return copy_rows(addresses + places.starts, row_bytes)
+            addresses, starts = self._addresses[np.where(whole, places.shards, places.shards.max())], np.where(whole, starts, 0)
+        return copy_rows(addresses + starts, row_bytes, self._within)
 
     def _open(self, shards: Ints) -> None:
         """Have all of some shards open."""
@@ -109,6 +109,10 @@ class Gatherer:
         for shard, index in zip(closed.tolist(), np.searchsorted(self._shards_before, closed, side="right") - 1, strict=True):
             self._maps[shard] = mapped = self._readers[index].open_shard(shard - int(self._shards_before[index]))
             self._addresses[shard] = address_of(mapped)
+        begins = self._addresses[list(self._maps)]
+        self._within = range(
+            int(begins.min()), max(begin + len(mapped) for begin, mapped in zip(begins.tolist(), self._maps.values(), strict=True))
+        )
 
 
 def gather(reader: ShardReader, positions: Ints, sequence_length: int) -> Tokens:
