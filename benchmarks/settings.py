@@ -20,6 +20,7 @@ class Settings:
         prefixes: lengths up to which ratio errors are looked for, in sequences.
         rank_steps: how many steps of the world sizes are compared.
         text_bytes: of the text that is tokenised.
+        text_repetitions: of that.
         memory_batches: at how many batches memory is looked at, twice.
         scale_tokens, scale_shards, scale_sources: of the large manifests.
     """
@@ -29,7 +30,8 @@ class Settings:
     window_seconds: float = 1.0
     prefixes: tuple[int, ...] = (100, 1_000, 10_000)
     rank_steps: int = 100
-    text_bytes: int = 20_000_000
+    text_bytes: int = 40_000_000
+    text_repetitions: int = 3
     memory_batches: tuple[int, int] = (10_000, 100_000)
     scale_tokens: int = 15_000_000_000_000
     scale_shards: int = 200_000
@@ -54,6 +56,7 @@ QUICK = Settings(
     repetitions=2,
     window_seconds=0.3,
     text_bytes=3_000_000,
+    text_repetitions=2,
     memory_batches=(1_000, 10_000),
     scale_tokens=150_000_000_000,
     scale_shards=2_000,

@@ -28,8 +28,8 @@ def measure(bench: Bench, entries: list[Entry], given_text: Path | None) -> dict
     common = {"text": str(text), "model": str(model), "separator": token, "separator_id": token_id}
     tools: dict[str, dict[str, Any]] = {entry.key: {} for entry in entries}
     turns = [(entry, cores) for entry in entries for cores in CORES]
-    for repetition in range(bench.settings.repetitions):
-        tell(f"preparing, {repetition + 1} of {bench.settings.repetitions}")
+    for repetition in range(bench.settings.text_repetitions):
+        tell(f"preparing, {repetition + 1} of {bench.settings.text_repetitions}")
         for entry, cores in random.Random(repetition).sample(turns, len(turns)):
             cell = tools[entry.key].setdefault(str(cores), {"seconds": [], "tokens": []})
             if not failed(cell):

@@ -13,6 +13,7 @@ import xxhash
 from benchmarks.answers import serve
 from benchmarks.own import plane
 from benchmarks.rows import SEQUENCE_LENGTH
+from orchestrator.errors import ShardError
 from orchestrator.mixture.plan_file import read_plan, write_plan
 from orchestrator.mixture.summary import summarise
 from orchestrator.shards.manifest import Shard, read_manifest
@@ -29,9 +30,18 @@ def make(request: dict[str, Any]) -> None:
     shard_tokens = request["tokens"] // request["shards"]
     for index in range(request["sources"]):
         source = folder / _name(index)
-        if not (source / "manifest.json").exists():
+        if not _is_made(source):
             source.mkdir(parents=True, exist_ok=True)
             plane.write_source(source, [_sparse_shard(source, number, shard_tokens) for number in range(num_shards)])
+
+
+def _is_made(source: Path) -> bool:
+    """By what reads manifests today."""
+    try:
+        read_manifest(source, source.name)
+    except ShardError:
+        return False
+    return True
 
 
 def _name(index: int) -> str:

@@ -1,6 +1,5 @@
 """Draws looked up in stretches: many at once cost a tenth of what few do."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,10 @@ from orchestrator.mixture.interleave import Ints
 from orchestrator.mixture.plan import Plan
 from orchestrator.shards.gathering import Gatherer, Places
 
-_STRETCHES_KEPT = 64
+_RANKS_KEPT = 64  # half a MiB each
+
+
+_Stretch = tuple[Ints, Ints, Ints, Ints]
 
 
 class Drawn(NamedTuple):
@@ -22,7 +24,7 @@ class Drawn(NamedTuple):
 
 
 class DrawsAhead:
-    """What ranks draw at which steps. It keeps the last stretches, so that blocks in a row look up once."""
+    """What ranks draw at which steps. It keeps the last stretch of each rank, so that blocks in a row look up once."""
 
     def __init__(self, plan: Plan, gatherer: Gatherer, *, at_once: int = 1 << 14) -> None:
         """
@@ -32,7 +34,7 @@ class DrawsAhead:
             at_once: how many draws of a rank are looked up together, at least.
         """
         self._plan, self._gatherer, self._at_once = plan, gatherer, at_once
-        self._stretch = lru_cache(_STRETCHES_KEPT)(self._look_up)
+        self._kept: dict[tuple[int, int], tuple[int, _Stretch]] = {}  # (rank, world size) -> its number, and it
 
     def at(self, steps: range, *, rank: int, world_size: int) -> Drawn:
         """A rank's draws.
@@ -55,7 +57,16 @@ class DrawsAhead:
         sources, positions, shards, starts = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return Drawn(sources, positions, Places(shards, starts))
 
-    def _look_up(self, number: int, size: int, rank: int, world_size: int) -> tuple[Ints, Ints, Ints, Ints]:
+    def _stretch(self, number: int, size: int, rank: int, world_size: int) -> _Stretch:
+        kept = self._kept.get((rank, world_size))
+        if kept is None or kept[0] != number:
+            if len(self._kept) == _RANKS_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            kept = number, self._look_up(number, size, rank, world_size)
+            self._kept[rank, world_size] = kept
+        return kept[1]
+
+    def _look_up(self, number: int, size: int, rank: int, world_size: int) -> _Stretch:
         """Sources, positions, shards and starts of the number-th so many steps."""
         start = number * size
         num_steps = min(size, self._plan.steps - start)

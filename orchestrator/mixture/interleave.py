@@ -178,18 +178,18 @@ def counts_before(tree: Tree, first: Ints, num_sources: int) -> Ints:
     Returns:
         (n, num_sources) counts; each row sums to its prefix length.
     """
-    counts = np.zeros((len(first), num_sources), dtype=np.int64)
+    counts = np.zeros((num_sources, len(first)), dtype=np.int64)
 
     def descend(node: Tree, items: Ints) -> None:
         if isinstance(node, Leaf):
-            counts[:, node.source] = items
+            counts[node.source] = items
             return
         left, _ = dealt_left(items, node)
         descend(node.left, left)
         descend(node.right, items - left)
 
     descend(tree, first)
-    return counts
+    return counts.T
 
 
 def totals_of(tree: Tree) -> dict[int, int]:

@@ -98,7 +98,7 @@ class Spans:
         Returns:
             (n, num_sources) counts.
         """
-        counts = np.empty((len(numbers), self._num_sources), dtype=np.int64)
+        counts = np.empty((self._num_sources, len(numbers)), dtype=np.int64).T  # a source's side by side, as they are computed
         for index, here in self._by_span(numbers):
             counts[here] = counts_before(self._tree(index), numbers[here] - self._starts[index], self._num_sources) + self._counts[index]
         return counts

@@ -42,7 +42,7 @@ def ray_cluster(num_cpus: int, num_gpus: int = 0) -> Iterator[None]:
     if address == "local":
         _keep_others_out()
     own = {
-        "num_cpus": max(num_cpus, os.cpu_count() or 1),
+        "num_cpus": max(num_cpus, len(os.sched_getaffinity(0))),
         "num_gpus": num_gpus,
         "object_store_memory": _OBJECT_STORE_BYTES,
         "include_dashboard": False,

@@ -13,7 +13,7 @@ from orchestrator.corpus.duplicate_search import DuplicateCount
 from orchestrator.corpus.overlap import EvaluationSet
 from orchestrator.errors import ShardError
 from orchestrator.runs.durable import write_whole
-from orchestrator.runs.records import parse_record, write_record
+from orchestrator.runs.records import read_record, write_record
 from orchestrator.shards.engines import EngineChoice
 
 _MANIFEST = "manifest.json"
@@ -129,8 +129,8 @@ class Manifest:
     @property
     def fingerprint(self) -> str:
         """A hash of the content: tokenizer, and every shard's bytes, starts and spans in order."""
-        content = [self.tokenizer, self.dtype, *([[s.xxhash, s.marks_xxhash] for s in split] for split in (self.train, self.heldout))]
-        return xxhash.xxh3_128_hexdigest(json.dumps(content).encode())
+        splits = ("".join([f"{shard.xxhash} {shard.marks_xxhash}\n" for shard in split]) for split in (self.train, self.heldout))
+        return xxhash.xxh3_128_hexdigest("\n".join([self.tokenizer, self.dtype, *splits]).encode())
 
     def tokens(self, split: str) -> int:
         return sum(shard.tokens for shard in self.shards(split))
@@ -149,9 +149,15 @@ class Manifest:
         return max(0, self.tokens(split) - 1) // sequence_length
 
 
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    fingerprint: str
+    manifest: Manifest
+
+
 def write_manifest(manifest: Manifest, directory: Path) -> None:
     """Write a source's manifest, whole or not at all."""
-    write_record(directory / _MANIFEST, manifest, fingerprint=manifest.fingerprint)
+    write_record(directory / _MANIFEST, _Signed(manifest.fingerprint, manifest))
 
 
 def forget_manifest(directory: Path) -> None:
@@ -174,15 +180,13 @@ def read_manifest(directory: Path, source_name: str) -> Manifest:
     """
     path = directory / _MANIFEST
     try:
-        content = dict(json.loads(path.read_text(encoding="utf-8")))
-        fingerprint = content.pop("fingerprint")
-        manifest = parse_record(content, Manifest)
+        signed = read_record(path, _Signed)
     except FileNotFoundError:
         raise ShardError(
             f"source {source_name!r} is not prepared: {path} is missing. Run `midtrain prepare` with the same configuration."
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise ShardError(f"{path} is damaged ({error}). Delete it and run `midtrain prepare` again; complete shards are kept.") from None
-    if manifest.fingerprint != fingerprint:
+    if signed.manifest.fingerprint != signed.fingerprint:
         raise ShardError(f"{path} was changed by hand: its fingerprint does not fit. Delete it and run `midtrain prepare` again.")
-    return manifest
+    return signed.manifest

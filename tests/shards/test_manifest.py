@@ -77,7 +77,8 @@ def test_every_cut_of_a_manifest_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_manifest_that_was_changed_by_hand_is_refused_by_name(tmp_path: Path, change: dict[str, object]) -> None:
     write_manifest(MANIFEST, tmp_path)
     file = tmp_path / "manifest.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    signed = json.loads(file.read_text())
+    file.write_text(json.dumps(signed | {"manifest": signed["manifest"] | change}))
     with pytest.raises(ShardError, match=r"manifest\.json"):
         read_manifest(tmp_path, "code")
 
