@@ -1,6 +1,7 @@
 """`midtrain prepare`: sources into token shards. What is wrong with them is found before anything is tokenised."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +11,16 @@ from orchestrator.commands.steps import Step, Steps
 from orchestrator.config.schema import Config, CorpusConfig, ShardsConfig, SourceConfig
 from orchestrator.corpus.duplicate_search import Repeated, parts_in_priority, repeated_by_unit
 from orchestrator.corpus.source_audit import SourceAudit
-from orchestrator.corpus.units import SPLITS, list_units
+from orchestrator.corpus.units import SPLITS, list_units, writing_to
+from orchestrator.errors import ConfigError
+from orchestrator.runs.locks import only_holder
 from orchestrator.scheduling.tasks import RayPool
 from orchestrator.shards.encoding import Rendering
 from orchestrator.shards.engine_sample import EngineTask, choose_source_engine
 from orchestrator.shards.engines import EngineName
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.packed import finish_packing, pack_shard, plan_packing, read_packed
-from orchestrator.shards.preparation import chat_template_of, finish_source, source_request
+from orchestrator.shards.preparation import chat_template_of, finish_source, keep_tokenizer, source_request
 from orchestrator.shards.tokenize import TokeniseTask, UnitResult, tokenise_unit
 from orchestrator.shards.vocabulary import Vocabulary, check_fits, load_vocabulary
 
@@ -39,12 +42,23 @@ def prepare(config: Config, console: Console) -> list[Manifest]:
         name: Rendering(masked_prefix=source.masked_prefix, chat=chat_template_of(source, config.model.path))
         for name, source in config.sources.items()
     }
-    with RayPool() as pool:
+    with _alone(Path(config.shards.dir)), RayPool() as pool:
         steps = Steps(pool, console)
         manifests = prepare_sources(config.sources, config.corpus, config.shards, vocabulary=vocabulary, renderings=renderings, steps=steps)
         if config.shards.packing == "best_fit":
             pack_sources(Path(config.shards.dir), manifests, config.training.sequence_length, steps)
     return manifests
+
+
+@contextmanager
+def _alone(shards_dir: Path) -> Iterator[None]:
+    """Two at once would take each other's half-written files for leftovers."""
+    lock = shards_dir / ".lock"
+    with writing_to(shards_dir):
+        lock.touch()
+    busy = ConfigError(f"another `midtrain prepare` is at work in shards.dir={shards_dir}. Wait for it, or choose another directory.")
+    with only_holder(lock, busy):
+        yield
 
 
 def prepare_sources(
@@ -67,7 +81,8 @@ def prepare_sources(
     Raises:
         OrchestratorError: files are missing or unfit to train on, or shards cannot be written.
     """
-    home = Path(shards.dir)
+    with writing_to(home := Path(shards.dir)):
+        vocabulary = keep_tokenizer(vocabulary, home)
     units = {name: list_units(name, source, directory=home / name, unit_bytes=shards.shard_bytes) for name, source in sources.items()}
     audits = audit_sources(sources, units, corpus.evaluation_sets, steps)
     refuse_unfit(audits, corpus)

@@ -9,12 +9,12 @@ from orchestrator.commands.console import Console
 from orchestrator.config.load import read_config
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.feed.replay import SourceDocuments, occurrences_of, trained_at
+from orchestrator.feed.sources import read_planned
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
 from orchestrator.shards.epoch import Layout
-from orchestrator.shards.manifest import read_manifest
 
 
 def replay_step(run: RunDirectory, step: int) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def replay_document(run: RunDirectory, document_id: str) -> dict[str, Any]:
     """When a document is trained in the run.
 
     Returns:
-        `{document, trained, planned, occurrences: [{step, sequence, source, epoch, tokens, is_trained}]}`, the counts in passes: its tokens
-        that were trained so far, and that the whole plan trains, over its length as far as it is trained at all.
+        `{document, trained, planned, occurrences: [{step, sequence, source, epoch, tokens, is_trained}]}`, the counts in passes: tokens of
+        it and of its copies that were trained so far, and that the whole plan trains, over its length.
 
     Raises:
         ConfigError: it is not a run, or no training document of it has that id.
@@ -47,31 +47,26 @@ def replay_document(run: RunDirectory, document_id: str) -> dict[str, Any]:
     """
     plan, sources = _open(run)
     last = _last_step(run)
-    occurrences = occurrences_of(plan, sources, document_id)
-    if not occurrences and not any(source.holding(document_id) for source in sources):
+    length, occurrences = occurrences_of(plan, sources, document_id)
+    if not length:
         raise ConfigError(
             f"--document {document_id}: no training document of {run.root} has that id. `midtrain replay {run.root} --step N` lists ids; "
             f"held-out documents are never trained."
         )
     rows = [asdict(occurrence) | {"is_trained": occurrence.step <= last} for occurrence in occurrences]
-    once = {(row["source"], row["sequence"]): row["tokens"] for row in rows if row["epoch"] == 0}
-    whole = sum(once.values()) or 1
-    trained = sum(row["tokens"] for row in rows if row["is_trained"]) / whole
-    return {"document": document_id, "trained": trained, "planned": sum(row["tokens"] for row in rows) / whole, "occurrences": rows}
+    trained = sum(row["tokens"] for row in rows if row["is_trained"]) / length
+    return {"document": document_id, "trained": trained, "planned": sum(row["tokens"] for row in rows) / length, "occurrences": rows}
 
 
 def _open(run: RunDirectory) -> tuple[Plan, list[SourceDocuments]]:
     plan, config = read_plan(run.plan), read_config(run.config)
     packing, attention = config.shards.packing, config.feed.document_attention
     layout = Layout(packing=packing, sequence_length=plan.sequence_length, document_attention=attention)
-    sources = []
-    for source in plan.sources:
-        directory = Path(config.shards.dir) / source.name
-        manifest = read_manifest(directory, source.name)
-        if layout.fingerprint(manifest) != source.fingerprint:
-            raise ConfigError(f"{directory} is not what {run.root} was planned with. Prepare {source.name!r} again as it was then.")
-        sources.append(SourceDocuments(directory, manifest, packing=packing, sequence_length=plan.sequence_length))
-    return plan, sources
+    home = Path(config.shards.dir)
+    return plan, [
+        SourceDocuments(home / manifest.name, manifest, packing=packing, sequence_length=plan.sequence_length)
+        for manifest in read_planned(plan, home, layout)
+    ]
 
 
 def _last_step(run: RunDirectory) -> int:

@@ -8,17 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from orchestrator.config.values import Count, CountOrNone, Decay, Folder, Name, NotNegative, Paths, Positive, Share
+
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 SHORTEST_SEQUENCE_TOKENS = 8
-Count = Annotated[int, Field(ge=1)]
-CountOrNone = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Paths = tuple[str, ...]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
@@ -26,7 +20,7 @@ class RunConfig:
     """Which run this is and where it lives."""
 
     name: Name
-    dir: str | None  # the run directory; null: runs/<name>
+    dir: Folder | None  # the run directory; null: runs/<name>
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
@@ -81,7 +75,7 @@ class CorpusConfig:
 class ShardsConfig:
     """Token shards on disk."""
 
-    dir: str  # where prepared sources live, one directory each
+    dir: Folder  # where prepared sources live, one directory each
     document_separator: str | None  # the token after every document; null: the tokenizer's end of text
     shard_bytes: Count  # input bytes that go into one shard; a file is never split over two
     packing: Literal["concatenate", "best_fit"]  # sequences are cut out of the stream, or documents are put whole into them

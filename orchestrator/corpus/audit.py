@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 
+from orchestrator.corpus.conversations import searched_text
 from orchestrator.corpus.documents import Document
 from orchestrator.corpus.near_copies import NearCopyIndex, find_near_copies
 from orchestrator.corpus.overlap import OverlapIndex, find_overlaps
@@ -79,7 +80,7 @@ def audit(documents: Sequence[Document], watch: Watch) -> Found:
     """
     if watch.is_empty:
         return Found({}, {})
-    words = split_words([document.text for document in documents])
+    words = split_words([searched_text(document) for document in documents])
     num_words = [after - before for before, after in pairwise(words.documents.tolist())]
     overlaps = ((o.set_name, o.document, o.text, 1.0) for o in find_overlaps(words, watch.evaluation))
     copies = ((c.spec_source, c.document, c.spec_id, c.jaccard) for c in find_near_copies(words, watch.spec))

@@ -1,6 +1,7 @@
 """Conversations: a record's list of messages as a document, whose text is the canonical JSON of them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.corpus.documents import Document, Reject, judge
@@ -18,13 +19,19 @@ def judge_messages(file: str, place: int | None, value: Any) -> Document | Rejec
     if reason := _flaw(value):
         return Reject(file, place, reason)
     messages = [{"role": message["role"], "content": message["content"]} for message in value]
-    return judge(file, place, json.dumps(messages, ensure_ascii=False, separators=(",", ":")))
+    judged = judge(file, place, json.dumps(messages, ensure_ascii=False, separators=(",", ":")))
+    return replace(judged, is_conversation=True) if isinstance(judged, Document) else judged
 
 
 def messages_of(document: Document) -> Messages:
     """The messages of a document that `judge_messages` made."""
     messages: Messages = json.loads(document.text)
     return messages
+
+
+def searched_text(document: Document) -> str:
+    """What is said in a document, message by message in lines of their own: in JSON a line break is no line break."""
+    return "\n".join(message["content"] for message in messages_of(document)) if document.is_conversation else document.text
 
 
 def _flaw(value: Any) -> str | None:

@@ -16,12 +16,14 @@ class Document:
         file: path or URL.
         place: the line (from 1) that it is or begins at, or the row of Parquet (from 0); none: it is the file.
         text: not blank.
+        is_conversation: whether the text is the JSON of messages.
     """
 
     id: str
     file: str
     place: int | None
     text: str
+    is_conversation: bool = False
 
     @property
     def origin(self) -> str:

@@ -28,13 +28,14 @@ def list_files(name: str, patterns: Sequence[str], kind: Kind = "source") -> lis
     files: dict[str, SourceFile] = {}
     for pattern in patterns:
         for file in _matches(f"{kind} {name!r}", key, pattern):
-            files.setdefault(_identity(file), file)
+            files.setdefault(identity(file), file)
     if empty := [file.path for file in files.values() if file.size_bytes == 0]:
         raise DataError(f"{kind} {name!r}: {empty[0]} is empty (0 bytes). Remove it, or take it out of {key}.")
     return list(files.values())
 
 
-def _identity(file: SourceFile) -> str:
+def identity(file: SourceFile) -> str:
+    """What a file is by whatever path, links followed."""
     return file.path if is_url(file.path) else str(Path(file.path).resolve())
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from orchestrator.corpus.batches import accepted, document_batches
 from orchestrator.corpus.bitmap import Bitmap, make_bitmap
+from orchestrator.corpus.conversations import searched_text
 from orchestrator.corpus.documents import Document, Reject
 from orchestrator.corpus.duplicates import Ids, format_id, parse_ids
 from orchestrator.corpus.hashes import Hashes, Ints, hash_runs, mix, places
@@ -82,7 +83,7 @@ def index_spec_documents(documents: Mapping[str, Iterable[Document | Reject]]) -
     shingles, signatures = [np.zeros(0, dtype=np.uint64)], [np.zeros((0, NUM_PERM), dtype=np.uint32)]
     for number, name in enumerate(names):
         for batch in map(accepted, document_batches(documents[name])):
-            hashes, starts = distinct_shingles(split_words([document.text for document in batch]))
+            hashes, starts = distinct_shingles(split_words([searched_text(document) for document in batch]))
             present = np.flatnonzero(np.diff(starts)).tolist()
             ids += [batch[document].id for document in present]
             source_of += [number] * len(present)

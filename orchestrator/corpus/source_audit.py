@@ -50,6 +50,11 @@ class SourceAudit:
         return sum((audit.content for audit in self.audits), start=ContentId(0, 0))
 
     @property
+    def all_content(self) -> ContentId:
+        """Of all documents."""
+        return sum((audit.heldout_content for audit in self.audits), start=self.content)
+
+    @property
     def overlaps(self) -> Findings:
         return merge_findings([audit.overlaps for audit in self.audits])
 
@@ -113,11 +118,11 @@ def refuse_same_content(audits: Sequence[SourceAudit]) -> None:
     """Refuse two sources that are one: it would be trained twice, under two names.
 
     Raises:
-        DataError: two sources have the same documents to train on, in any order.
+        DataError: two sources have the same documents to train on, in any order, or the same ones with those that are held out.
     """
     names: dict[str, str] = {}
-    for audit in audits:
-        first = names.setdefault(str(audit.content), audit.name)
+    for audit, content in [(each, content) for each in audits for content in (each.content, each.all_content)]:
+        first = names.setdefault(str(content), audit.name)
         if first != audit.name:
             raise DataError(
                 f"sources {first!r} and {audit.name!r} hold the same {audit.num_trained:,} documents, which would be trained under both "

@@ -125,11 +125,32 @@ def _local_files(pattern: str, suffixes: tuple[str, ...]) -> list[SourceFile]:
     if path.is_file():
         found = [path]
     elif path.is_dir():
-        found = [below for below in path.rglob("*") if below.is_file() and below.name.endswith(suffixes)]
+        found = [below for below in _files_below(path) if below.name.endswith(suffixes)]
     else:
         matches = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 (the pattern may be absolute)
-        found = [match for match in matches if match.is_file()]
+        found = [match for match in matches if not match.is_dir()]
     return [state_of(str(file)) for file in sorted(found)]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """All but folders, with links that lead nowhere, for whoever looks at them to tell. Links to folders are followed, each folder once.
+
+    Raises:
+        OrchestratorError: a folder may not be read.
+    """
+    seen = set[tuple[int, int]]()
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=_tell):
+        facts = Path(root).stat()
+        if (facts.st_dev, facts.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((facts.st_dev, facts.st_ino))
+        yield from (Path(root, name) for name in names)
+
+
+def _tell(error: OSError) -> None:
+    with _failures_of(str(error.filename)):
+        raise error
 
 
 def _remote_files(url: str, suffixes: tuple[str, ...]) -> list[SourceFile]:

@@ -24,6 +24,7 @@ class UnitAudit:
         num_documents: of each split, without what was rejected.
         rejects: in the order of the files.
         content: of the documents that would be trained.
+        heldout_content: of those that are held out.
         documents: a hash of all documents in their order.
         evaluation_sets: those that were looked for.
         overlaps, near_copies: what was found among the documents that would be trained.
@@ -33,6 +34,7 @@ class UnitAudit:
     num_documents: dict[Split, int]
     rejects: list[Reject]
     content: ContentId
+    heldout_content: ContentId
     documents: str
     evaluation_sets: tuple[EvaluationSet, ...]
     overlaps: Findings
@@ -106,6 +108,7 @@ def audit_unit(task: AuditTask, watch: Watch) -> UnitAudit:
     joined = {split: np.concatenate(ids[split]) for split in SPLITS}
     result = _result(task, rejects, joined, merge(found), watch.evaluation.sets)
     with writing_to(task.unit.directory):
+        task.marker.unlink(missing_ok=True)  # it speaks of what is replaced now
         for split in SPLITS:
             if len(joined[split]):
                 write_ids(ids_file(task.unit, split), joined[split])
@@ -132,6 +135,7 @@ def _result(
         num_documents={split: len(ids[split]) for split in SPLITS},
         rejects=rejects,
         content=content_id(ids["train"]),
+        heldout_content=content_id(ids["heldout"]),
         documents=digest.hexdigest(),
         evaluation_sets=evaluation_sets,
         overlaps=found.overlaps,

@@ -10,7 +10,7 @@ import xxhash
 
 from orchestrator.config.schema import SourceConfig
 from orchestrator.corpus.documents import Document, Reject, is_heldout
-from orchestrator.corpus.files import into_groups, list_files, refuse_changed
+from orchestrator.corpus.files import identity, into_groups, list_files, refuse_changed
 from orchestrator.corpus.reading import MarkdownUnit, read_documents
 from orchestrator.corpus.storage import SourceFile
 from orchestrator.errors import DataError, InfrastructureError
@@ -63,6 +63,7 @@ class Unit:
         for file in self.files:
             refuse_changed(file)
             yield from self.read_file(file)
+            refuse_changed(file)
 
     def read_file(self, file: SourceFile) -> Iterator[Document | Reject]:
         """What one of the files holds, in order."""
@@ -108,8 +109,8 @@ def list_units(name: str, source: SourceConfig, *, directory: Path, unit_bytes: 
 
 def _refuse_shared(name: str, trained: Sequence[SourceFile], heldout: Sequence[SourceFile]) -> None:
     """A file that is trained says nothing when it is measured."""
-    paths = {file.path for file in trained}
-    if shared := [file.path for file in heldout if file.path in paths]:
+    paths = {identity(file) for file in trained}
+    if shared := [file.path for file in heldout if identity(file) in paths]:
         raise DataError(f"source {name!r}: {shared[0]} is both in paths and in heldout_paths. Take it out of one of them.")
 
 

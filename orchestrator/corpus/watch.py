@@ -17,7 +17,7 @@ from orchestrator.corpus.words import RULES
 from orchestrator.errors import DataError
 
 _TEXT_FIELD = "text"
-_METHOD = (RULES, NGRAM_WORDS, FEWEST_LINE_WORDS, SHINGLE_WORDS, THRESHOLD, NUM_PERM, BANDS, BAND_ROWS)
+_METHOD = ("contents of messages", RULES, NGRAM_WORDS, FEWEST_LINE_WORDS, SHINGLE_WORDS, THRESHOLD, NUM_PERM, BANDS, BAND_ROWS)
 EvaluationFiles = Mapping[str, Sequence[SourceFile]]
 
 

@@ -1,5 +1,6 @@
 """Draws looked up in stretches: many at once cost a tenth of what few do."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +13,6 @@ from orchestrator.shards.gathering import Gatherer, Places
 _RANKS_KEPT = 64  # half a MiB each
 
 
-_Stretch = tuple[Ints, Ints, Ints, Ints]
-
-
 class Drawn(NamedTuple):
     """(n,) source indices, (n,) positions within the source's epoch, and where these lie."""
 
@@ -24,7 +22,8 @@ class Drawn(NamedTuple):
 
 
 class DrawsAhead:
-    """What ranks draw at which steps. It keeps the last stretch of each rank, so that blocks in a row look up once."""
+    """What ranks draw at which steps. It keeps the last stretch of each of the first ranks that ask, so that their blocks in a row look up
+    once; a worker that serves more than those looks up for the others what they ask for."""
 
     def __init__(self, plan: Plan, gatherer: Gatherer, *, at_once: int = 1 << 14) -> None:
         """
@@ -34,7 +33,7 @@ class DrawsAhead:
             at_once: how many draws of a rank are looked up together, at least.
         """
         self._plan, self._gatherer, self._at_once = plan, gatherer, at_once
-        self._kept: dict[tuple[int, int], tuple[int, _Stretch]] = {}  # (rank, world size) -> its number, and it
+        self._kept: dict[tuple[int, int], tuple[int, Sequence[Ints]]] = {}  # (rank, world size) -> its number, and it
 
     def at(self, steps: range, *, rank: int, world_size: int) -> Drawn:
         """A rank's draws.
@@ -47,6 +46,8 @@ class DrawsAhead:
         Returns:
             (len(steps) * sequences a rank,) of each, in order.
         """
+        if (rank, world_size) not in self._kept and len(self._kept) >= _RANKS_KEPT:
+            return _drawn(self._look_up(steps, rank, world_size))
         each = self._plan.sequences_per_step // world_size
         size = -(-self._at_once // each)
         parts = []
@@ -54,23 +55,25 @@ class DrawsAhead:
             begin, end = max(steps.start, number * size), min(steps.stop, (number + 1) * size)
             here = slice((begin - number * size) * each, (end - number * size) * each)
             parts.append([values[here] for values in self._stretch(number, size, rank, world_size)])
-        sources, positions, shards, starts = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        return Drawn(sources, positions, Places(shards, starts))
+        return _drawn(parts[0] if len(parts) == 1 else [np.concatenate(each) for each in zip(*parts, strict=True)])
 
-    def _stretch(self, number: int, size: int, rank: int, world_size: int) -> _Stretch:
+    def _stretch(self, number: int, size: int, rank: int, world_size: int) -> Sequence[Ints]:
+        """The number-th so many steps."""
         kept = self._kept.get((rank, world_size))
         if kept is None or kept[0] != number:
-            if len(self._kept) == _RANKS_KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            kept = number, self._look_up(number, size, rank, world_size)
-            self._kept[rank, world_size] = kept
+            steps = range(number * size, min((number + 1) * size, self._plan.steps))
+            self._kept[rank, world_size] = kept = number, self._look_up(steps, rank, world_size)
         return kept[1]
 
-    def _look_up(self, number: int, size: int, rank: int, world_size: int) -> _Stretch:
-        """Sources, positions, shards and starts of the number-th so many steps."""
-        start = number * size
-        num_steps = min(size, self._plan.steps - start)
-        numbers = rank_numbers(start, num_steps, rank=rank, world_size=world_size, sequences_per_step=self._plan.sequences_per_step)
+    def _look_up(self, steps: range, rank: int, world_size: int) -> Sequence[Ints]:
+        """Sources, positions, shards and starts."""
+        per_step = self._plan.sequences_per_step
+        numbers = rank_numbers(steps.start, len(steps), rank=rank, world_size=world_size, sequences_per_step=per_step)
         draws = self._plan.look_up(numbers.ravel())
         places = self._gatherer.places(draws.sources, draws.positions, self._plan.sequence_length)
         return draws.sources, draws.positions, places.shards, places.starts
+
+
+def _drawn(values: Sequence[Ints]) -> Drawn:
+    sources, positions, shards, starts = values
+    return Drawn(sources, positions, Places(shards, starts))

@@ -63,13 +63,15 @@ def load_batches(
             worker = workers[(start // steps_per_block + rank) % len(workers)]
             asked.append(worker.actor.block.remote(start, min(steps_per_block, steps.stop - start), rank, world_size))
 
-    for _ in range(prefetch_blocks + 1):
+    for _ in range(prefetch_blocks):
         ask()
-    while asked:
+    while True:
+        ask()
+        if not asked:
+            return
         began = time.perf_counter()
         block = _block(asked.popleft())
         waited = time.perf_counter() - began
-        ask()
         for offset in range(len(block.tokens)):
             yield _batch(block, offset, waited if offset == 0 else 0.0)
 

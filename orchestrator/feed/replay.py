@@ -14,7 +14,7 @@ from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.packing import PackingMethod
 from orchestrator.shards.reader import ShardReader
 
-_SHARDS_KEPT = 256
+_SHARDS_KEPT = 2  # sequences are looked at shard by shard
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,15 +96,21 @@ class SourceDocuments:
             if begins < ends:
                 yield TrainedDocument(id=row["id"], origin=row["origin"], start=begins - row["start"], tokens=ends - begins)
 
-    def holding(self, document_id: str) -> dict[int, int]:
-        """Each sequence of an epoch that holds a document or a copy of it, and how many of its tokens."""
-        found: dict[int, int] = {}
+    def find(self, document_id: str) -> tuple[int, dict[int, int]]:
+        """Look for a document and its copies.
+
+        Returns:
+            Its tokens, a separator at its end included, 0 if it is not here; and each sequence of an epoch that holds one of them, and
+            how many of its tokens.
+        """
+        length, found = 0, dict[int, int]()
         for index, file in enumerate(self._files):
             table = parquet.read_table(file, columns=["start", "tokens"], filters=compute.field("id") == pyarrow.scalar(document_id))
             for row in table.to_pylist():
-                for position in self._reader.holding(index, row["start"], row["start"] + row["tokens"], self._sequence_length).tolist():
+                length = row["tokens"]
+                for position in self._reader.holding(index, row["start"], row["start"] + length, self._sequence_length).tolist():
                     found[position] = sum(part.tokens for part in self.of_sequence(position) if part.id == document_id)
-        return found
+        return length, found
 
 
 def trained_at(plan: Plan, sources: Sequence[SourceDocuments], step: int) -> list[TrainedSequence]:
@@ -117,26 +123,30 @@ def trained_at(plan: Plan, sources: Sequence[SourceDocuments], step: int) -> lis
     """
     numbers = np.arange((step - 1) * plan.sequences_per_step, step * plan.sequences_per_step)
     draws = plan.look_up(numbers)
-    return [
-        TrainedSequence(
-            sequence=number,
+    found: dict[int, TrainedSequence] = {}
+    for row in np.lexsort((draws.positions, draws.sources)).tolist():
+        source, position = int(draws.sources[row]), int(draws.positions[row])
+        found[row] = TrainedSequence(
+            sequence=int(numbers[row]),
             source=plan.sources[source].name,
-            epoch=epoch,
+            epoch=int(draws.epochs[row]),
             position=position,
             documents=tuple(sources[source].of_sequence(position)),
         )
-        for number, source, epoch, position in zip(
-            numbers.tolist(), draws.sources.tolist(), draws.epochs.tolist(), draws.positions.tolist(), strict=True
-        )
-    ]
+    return [found[row] for row in range(len(numbers))]
 
 
-def occurrences_of(plan: Plan, sources: Sequence[SourceDocuments], document_id: str) -> list[Occurrence]:
-    """When a document is trained in a run, in order."""
-    found = [
+def occurrences_of(plan: Plan, sources: Sequence[SourceDocuments], document_id: str) -> tuple[int, list[Occurrence]]:
+    """When a document or a copy of it is trained in a run.
+
+    Returns:
+        Its tokens, 0 if no source has it; and each time, in order.
+    """
+    found = [source.find(document_id) for source in sources]
+    occurrences = [
         Occurrence(step=number // plan.sequences_per_step + 1, sequence=number, source=plan.sources[index].name, epoch=epoch, tokens=tokens)
-        for index, documents in enumerate(sources)
-        for position, tokens in documents.holding(document_id).items()
+        for index, (_, sequences) in enumerate(found)
+        for position, tokens in sequences.items()
         for epoch, number in plan.numbers_of(index, position)
     ]
-    return sorted(found, key=lambda occurrence: occurrence.sequence)
+    return max(length for length, _ in found), sorted(occurrences, key=lambda occurrence: occurrence.sequence)

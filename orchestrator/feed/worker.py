@@ -1,4 +1,4 @@
-"""A data-mixing worker: a Ray actor that builds blocks. It holds open files and nothing else, so that any worker can build any block."""
+"""A data-mixing worker: a Ray actor that builds blocks. What it holds can be had again from files, so any worker can build any block."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.feed.block import Block, BlockBuilder
+from orchestrator.feed.sources import read_planned
 from orchestrator.mixture.plan_file import read_plan
-from orchestrator.shards.manifest import read_manifest
+from orchestrator.shards.epoch import Layout
 from orchestrator.shards.packing import PackingMethod
 from orchestrator.shards.reader import ShardReader
 
@@ -41,8 +42,9 @@ class _Worker:
     def _builder(self) -> BlockBuilder:
         """Made at the first block, not before: an actor that fails as it is made cannot say why."""
         plan = read_plan(self._plan_file)
-        directories = [self._shards_dir / source.name for source in plan.sources]
-        readers = [ShardReader(d, read_manifest(d, d.name), "train", self._packing) for d in directories]
+        layout = Layout(packing=self._packing, sequence_length=plan.sequence_length, document_attention=self._document_attention)
+        manifests = read_planned(plan, self._shards_dir, layout)
+        readers = [ShardReader(self._shards_dir / manifest.name, manifest, "train", self._packing) for manifest in manifests]
         return BlockBuilder(plan, readers, document_attention=self._document_attention)
 
     def block(self, first_step: int, num_steps: int, rank: int, world_size: int) -> Block:

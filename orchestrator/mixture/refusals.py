@@ -15,8 +15,8 @@ def changed(source: PlannedSource, supply: Supply) -> MixtureError:
     """Other content or another role under a name that a run has trained: which of its sequences were trained would be lost."""
     was, now = (f"{x.role}, {x.unique_sequences:,} sequences, {x.fingerprint[:12]}" for x in (source, supply))
     return MixtureError(
-        f"source {supply.name!r} is not what the run has trained: it was {was}; it is {now}. Give what changed another name, and leave "
-        f"{supply.name!r} out if it is not to go on."
+        f"source {supply.name!r} is not what the run has trained: it was {was}; it is {now}. Prepare it again as it was, or "
+        f"start a new run."
     )
 
 

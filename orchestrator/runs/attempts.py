@@ -1,6 +1,5 @@
 """The ledger of attempts: a line when one starts, a line when it stops, with the reason (law 5); and the lock that admits one at a time."""
 
-import fcntl
 import json
 import os
 import socket
@@ -8,14 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any
 
 from orchestrator.errors import RunExistsError
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.durable import write_whole
 from orchestrator.runs.lines import read_lines
-
-_LOCK_TRIES = 3  # `midtrain status` holds the lock for the moment in which it looks
+from orchestrator.runs.locks import is_held, only_holder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,15 +76,13 @@ def only_attempt(run: RunDirectory) -> Iterator[None]:
     Raises:
         RunExistsError: another process holds it.
     """
-    with run.lock.open("w", encoding="utf-8") as file:
-        if not any(_takes_lock(file, fcntl.LOCK_EX) for _ in range(_LOCK_TRIES)):
-            raise RunExistsError(f"{run.root} is running already. Watch it with: midtrain status {run.root}")
+    with only_holder(run.lock, RunExistsError(f"{run.root} is running already. Watch it with: midtrain status {run.root}")):
         yield
 
 
 def read_status(run: RunDirectory) -> Status:
     """How the run stands, by its ledger and its lock."""
-    held = _is_held(run)  # before the ledger is read: what lets go of the lock has written its stop
+    held = is_held(run.lock)  # before the ledger is read: what lets go of the lock has written its stop
     lines = list(read_lines(run.attempts))
     starts = [line for line in lines if line["event"] == "start"]
     if not starts:
@@ -98,22 +94,6 @@ def read_status(run: RunDirectory) -> Status:
         return Status(state="lost", attempts=len(starts), reason="the attempt ended without a word: killed, or its node went down")
     state = "finished" if last["exit_code"] == 0 else "stopped"
     return Status(state=state, attempts=len(starts), reason=last["reason"], reason_class=last["class"], exit_code=last["exit_code"])
-
-
-def _is_held(run: RunDirectory) -> bool:
-    if not run.lock.exists():
-        return False
-    with run.lock.open("r", encoding="utf-8") as file:
-        return not _takes_lock(file, fcntl.LOCK_SH)
-
-
-def _takes_lock(file: TextIO, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        time.sleep(0.1)
-        return False
-    return True
 
 
 def _append(run: RunDirectory, entry: dict[str, Any]) -> None:

@@ -23,12 +23,13 @@ from orchestrator.errors import NumericsError
 from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
 from orchestrator.feed.loader import Batch, load_batches
 from orchestrator.feed.slices import steps_per_block
+from orchestrator.feed.sources import read_planned
 from orchestrator.feed.worker import FeedWorker, workers_for
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.shards.epoch import Layout, read_epoch
-from orchestrator.shards.manifest import Manifest, read_manifest
+from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.reader import ShardReader
 from orchestrator.tracking.metrics import MetricsFile
 from orchestrator.tracking.recorder import LoggedInterval, Recorder
@@ -84,7 +85,10 @@ class _RankAttempt:
     def __init__(self, job: RankJob, run: RunDirectory, config: Config, plan: Plan) -> None:
         self._job, self._run, self._config, self._plan = job, run, config, plan
         self._ranks = _TorchRanks()
-        self._manifests = [read_manifest(Path(config.shards.dir) / source.name, source.name) for source in plan.sources]
+        self._layout = Layout(
+            packing=config.shards.packing, sequence_length=plan.sequence_length, document_attention=config.feed.document_attention
+        )
+        self._manifests = read_planned(plan, Path(config.shards.dir), self._layout)
         self._engine = Engine(config.model, config.training, self._ranks.world_size)
         if config.feed.document_attention:
             self._engine.require_document_attention()
@@ -97,7 +101,7 @@ class _RankAttempt:
         )  # trained so far, by source: counted from the batches, not from the plan
         self._sums = IntervalSums(len(plan.sources), self._engine.device)
         self._interval: list[StepDone] = []  # steps since the last line
-        self._heldout = list(_open_heldout(config, plan, self._manifests))
+        self._heldout = list(_open_heldout(config, self._layout, self._manifests))
         self._recorder = _open_recorder(run, config, plan, self._from_step) if self._ranks.rank == 0 else None
 
     def train(self) -> None:
@@ -195,20 +199,18 @@ class _TorchRanks:
         return values
 
 
-def _open_heldout(config: Config, plan: Plan, manifests: Sequence[Manifest]) -> Iterator[Heldout]:
+def _open_heldout(config: Config, layout: Layout, manifests: Sequence[Manifest]) -> Iterator[Heldout]:
     """The held-out sequences of the sources that have any."""
-    packing, document_attention = config.shards.packing, config.feed.document_attention
-    layout = Layout(packing=packing, sequence_length=plan.sequence_length, document_attention=document_attention)
-    for source, manifest in zip(plan.sources, manifests, strict=True):
-        directory = Path(config.shards.dir) / source.name
+    for manifest in manifests:
+        directory = Path(config.shards.dir) / manifest.name
         if num := read_epoch(directory, manifest, "heldout", layout).sequences:
             yield choose_heldout(
-                source.name,
-                ShardReader(directory, manifest, "heldout", packing),
+                manifest.name,
+                ShardReader(directory, manifest, "heldout", layout.packing),
                 unique_sequences=num,
                 max_sequences=config.evaluation.max_sequences,
-                sequence_length=plan.sequence_length,
-                document_attention=document_attention,
+                sequence_length=layout.sequence_length,
+                document_attention=layout.document_attention,
             )
 
 

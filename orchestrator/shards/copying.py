@@ -35,5 +35,7 @@ def copy_rows(addresses: Ints, row_bytes: int, within: range) -> NDArray[np.void
     Returns:
         (n,) the runs.
     """
-    runs: NDArray[np.void] = np.asarray(_Memory(within.start, len(within), row_bytes))[addresses - within.start]
+    offsets = addresses - within.start
+    assert not len(offsets) or offsets.min() >= 0  # numpy looks at the other end
+    runs: NDArray[np.void] = np.asarray(_Memory(within.start, len(within) - row_bytes + 1, row_bytes))[offsets]
     return runs

@@ -88,7 +88,7 @@ class DocumentEncoder:
         assert self._chat
         messages = messages_of(document)
         for number, message in enumerate(messages, 1):
-            if spelled := self._spelled.search(message["content"]):
+            if spelled := self._spelled.search(f"{message['role']}\n{message['content']}"):
                 reason = f"message {number} spells the special token {spelled[0]!r}, and would become it"
                 return Reject(document.file, document.place, reason)
         try:

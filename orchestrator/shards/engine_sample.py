@@ -21,6 +21,11 @@ _FEWEST_CHARACTERS, _MOST_CHARACTERS = 300_000, 2_000_000
 _ONE_IN = 50  # characters are sampled, as a source of English has about as many as bytes
 
 
+_OF_CHATS = EngineChoice(
+    name="tokenizers", sampled_documents=0, sampled_bytes=0, reason="in conversations special tokens are parsed, which it alone does"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Record:
     request: str
@@ -68,7 +73,7 @@ def choose_source_engine(task: EngineTask) -> EngineChoice:
     Raises:
         OrchestratorError: a file cannot be read or is not the one that was listed, or the choice cannot be written.
     """
-    choice = choose_engine(task.vocabulary, sample_texts(task.units))
+    choice = _OF_CHATS if task.units[0].messages_field else choose_engine(task.vocabulary, sample_texts(task.units))
     with writing_to(task.marker.parent):
         write_record(task.marker, _Record(task.request, choice))
     return choice

@@ -87,11 +87,10 @@ def _in_shard(directory: Path, shard: Shard, num_tokens: int, document_attention
     """How many of a shard's first tokens carry no loss as labels."""
     if num_tokens == shard.tokens:
         return shard.untrained_tokens + (shard.documents - shard.untrained_firsts) * document_attention
-    owner = object()
-    spans = read_spans(owner, directory, shard)
+    spans = read_spans(directory, shard)
     count = int(untrained_before(spans, np.array([num_tokens]))[0])
     if document_attention:
-        starts = read_starts(owner, directory, shard)
+        starts = read_starts(directory, shard)
         starts = starts[: np.searchsorted(starts, num_tokens)]
         count += len(starts) - int((untrained_before(spans, starts + 1) - untrained_before(spans, starts)).sum())
     return count

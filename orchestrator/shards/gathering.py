@@ -106,13 +106,15 @@ class Gatherer:
         if len(self._maps) + len(closed) > MOST_MAPS:
             self._addresses[list(self._maps)] = 0
             self._maps, closed = {}, shards
-        for shard, index in zip(closed.tolist(), np.searchsorted(self._shards_before, closed, side="right") - 1, strict=True):
-            self._maps[shard] = mapped = self._readers[index].open_shard(shard - int(self._shards_before[index]))
-            self._addresses[shard] = address_of(mapped)
-        begins = self._addresses[list(self._maps)]
-        self._within = range(
-            int(begins.min()), max(begin + len(mapped) for begin, mapped in zip(begins.tolist(), self._maps.values(), strict=True))
-        )
+        sources = np.searchsorted(self._shards_before, closed, side="right") - 1
+        opened = {
+            shard: self._readers[source].open_shard(shard - int(self._shards_before[source]))
+            for shard, source in zip(closed.tolist(), sources.tolist(), strict=True)
+        }  # what is known changes only when all of them could be opened
+        self._maps |= opened
+        self._addresses[list(opened)] = [address_of(mapped) for mapped in opened.values()]
+        begins = self._addresses[list(self._maps)].tolist()
+        self._within = range(min(begins), max(map(int.__add__, begins, map(len, self._maps.values()))))
 
 
 def gather(reader: ShardReader, positions: Ints, sequence_length: int) -> Tokens:

@@ -1,5 +1,6 @@
 """Shard files by memory map, a bounded number of them at a time: a source may have more shards than a process may have maps."""
 
+import errno
 import mmap
 import os
 import resource
@@ -16,7 +17,8 @@ def _most_maps() -> int:
     return 1024 if soft == resource.RLIM_INFINITY else min(1024, max(1, soft // 4))
 
 
-MOST_MAPS = _most_maps()
+MOST_MAPS = _most_maps()  # of token files for each that gathers, and of all other files together
+_NOT_THE_FILES_FAULT = {errno.EACCES, errno.EPERM, errno.ESTALE, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT}
 
 
 def open_map(path: str, size_bytes: int) -> memoryview:
@@ -32,6 +34,8 @@ def open_map(path: str, size_bytes: int) -> memoryview:
     try:
         mapped = _map(path)
     except (OSError, ValueError) as error:  # mmap calls an empty file a wrong value
+        if isinstance(error, OSError) and error.errno in _NOT_THE_FILES_FAULT:
+            raise ShardError(f"{path} cannot be opened ({error}). Make it readable on this node, and call the command again.") from None
         raise ShardError(
             f"{path} cannot be opened ({error}). Restore it, or delete its unit marker, {_marker(path)}, and run `midtrain prepare` again."
         ) from None

@@ -1,24 +1,26 @@
 """What lies beside a shard's tokens: where its documents start, and which spans of tokens carry no loss."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.shards.manifest import Shard
-from orchestrator.shards.mapped import map_file
+from orchestrator.shards.mapped import open_map
 from orchestrator.shards.pieces import Ints, Pieces, ranges
 
+OpenFile = Callable[[str, int], memoryview]
 ON_DISK = np.dtype("<i8")  # written as unsigned and far below 2^63: read like this, they are searched without a conversion
 
 
-def read_starts(owner: object, directory: Path, shard: Shard) -> Ints:
+def read_starts(directory: Path, shard: Shard, open_file: OpenFile = open_map) -> Ints:
     """The first token of each document.
 
     Args:
-        owner: see `map_file`.
         directory: of the source.
         shard: one of its shards.
+        open_file: maps a file, given its path and its size in bytes.
 
     Returns:
         (documents,) numbers within the shard, rising.
@@ -26,16 +28,16 @@ def read_starts(owner: object, directory: Path, shard: Shard) -> Ints:
     Raises:
         ShardError: the file is missing or of another size.
     """
-    return np.frombuffer(map_file(owner, f"{directory}/{shard.starts_file}", ON_DISK.itemsize * shard.documents), ON_DISK)
+    return np.frombuffer(open_file(f"{directory}/{shard.starts_file}", ON_DISK.itemsize * shard.documents), ON_DISK)
 
 
-def read_spans(owner: object, directory: Path, shard: Shard) -> Ints:
+def read_spans(directory: Path, shard: Shard, open_file: OpenFile = open_map) -> Ints:
     """The spans of tokens that carry no loss.
 
     Args:
-        owner: see `map_file`.
         directory: of the source.
         shard: one of its shards.
+        open_file: maps a file, given its path and its size in bytes.
 
     Returns:
         (untrained_spans, 2) first token of each and the one after its last, sorted and disjoint.
@@ -46,7 +48,7 @@ def read_spans(owner: object, directory: Path, shard: Shard) -> Ints:
     if not shard.untrained_spans:
         return np.empty((0, 2), dtype=np.int64)
     size_bytes = 2 * ON_DISK.itemsize * shard.untrained_spans
-    return np.frombuffer(map_file(owner, f"{directory}/{shard.untrained_file}", size_bytes), ON_DISK).reshape(-1, 2)
+    return np.frombuffer(open_file(f"{directory}/{shard.untrained_file}", size_bytes), ON_DISK).reshape(-1, 2)
 
 
 def untrained_before(spans: Ints, tokens: Ints) -> Ints:

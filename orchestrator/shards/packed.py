@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.errors import InfrastructureError, ShardError
+from orchestrator.corpus.units import writing_to
+from orchestrator.errors import ShardError
 from orchestrator.runs.durable import write_whole
 from orchestrator.shards.manifest import Manifest, Shard
 from orchestrator.shards.mapped import map_file
@@ -32,6 +33,11 @@ class PackedShard:
     trained_tokens: int
     trained_within_documents: int
     cut_documents: int
+
+    @property
+    def index_bytes(self) -> int:
+        """The size of the index: first pieces, starts and lengths."""
+        return ON_DISK.itemsize * (self.sequences + 1 + 2 * self.pieces)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,16 +87,13 @@ def pack_shard(task: PackTask) -> PackedShard:
     Raises:
         OrchestratorError: the shard's starts or spans are missing or damaged, or the index cannot be written.
     """
-    owner = object()
-    starts = read_starts(owner, task.directory, task.shard)
+    starts = read_starts(task.directory, task.shard)
     packing = pack(np.diff(starts, append=task.shard.tokens), task.sequence_length + 1)
     path = task.directory / _index_file(task.shard, task.sequence_length)
     index = np.concatenate([packing.first_pieces, packing.starts, packing.lengths]).astype("<u8").tobytes()
-    try:
+    with writing_to(task.directory):
         write_whole(path, index)
-    except OSError as error:
-        raise InfrastructureError(f"cannot write {path}: {error}. Free space there, and run `midtrain prepare` again.") from error
-    return _count(packing, read_spans(owner, task.directory, task.shard))
+    return _count(packing, read_spans(task.directory, task.shard))
 
 
 def _count(packing: Packing, spans: Ints) -> PackedShard:
@@ -110,13 +113,16 @@ def _count(packing: Packing, spans: Ints) -> PackedShard:
 
 def plan_packing(directory: Path, manifest: Manifest, sequence_length: int) -> list[PackTask]:
     """The shards of a source that are to be packed for a sequence length: all of them, those of its held-out split last; or none, as
-    they are packed."""
+    they are packed. If they are not, the counts of another packing are taken back."""
     shards = [*manifest.train, *manifest.heldout]
     try:
-        read_packed(directory, manifest, sequence_length)
-        is_packed = all((directory / _index_file(shard, sequence_length)).is_file() for shard in shards)
-    except ShardError:
+        packed = read_packed(directory, manifest, sequence_length)
+        indices = [directory / _index_file(shard, sequence_length) for shard in shards]
+        is_packed = [path.stat().st_size for path in indices] == [shard.index_bytes for shard in (*packed.train, *packed.heldout)]
+    except (ShardError, OSError):
         is_packed = False
+    if not is_packed:
+        _counts_file(directory, sequence_length).unlink(missing_ok=True)  # it speaks of what is replaced now
     return [] if is_packed else [PackTask(directory=directory, shard=shard, sequence_length=sequence_length) for shard in shards]
 
 
@@ -130,7 +136,8 @@ def finish_packing(directory: Path, manifest: Manifest, sequence_length: int, sh
     """
     train, heldout = list(shards[: len(manifest.train)]), list(shards[len(manifest.train) :])
     packed = PackedSource(manifest=manifest.fingerprint, sequence_length=sequence_length, train=train, heldout=heldout)
-    write_whole(_counts_file(directory, sequence_length), json.dumps(asdict(packed)).encode() + b"\n")
+    with writing_to(directory):
+        write_whole(_counts_file(directory, sequence_length), json.dumps(asdict(packed)).encode() + b"\n")
 
 
 def read_packed(directory: Path, manifest: Manifest, sequence_length: int) -> PackedSource:
@@ -209,8 +216,7 @@ class PackedSplit:
         """First pieces of sequences, starts of pieces, and their lengths, of one shard."""
         packed, shard = self._packed[index], self._shards[index]
         path = f"{self._directory}/{_index_file(shard, self._sequence_length)}"
-        size_bytes = ON_DISK.itemsize * (packed.sequences + 1 + 2 * packed.pieces)
-        numbers = np.frombuffer(map_file(self._owner, path, size_bytes), ON_DISK).view(np.int64)
+        numbers = np.frombuffer(map_file(self._owner, path, packed.index_bytes), ON_DISK).view(np.int64)
         firsts, starts, lengths = np.split(numbers, [packed.sequences + 1, packed.sequences + 1 + packed.pieces])
         return firsts, starts, lengths
 

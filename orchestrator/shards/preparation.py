@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import xxhash
@@ -124,16 +124,29 @@ def finish_source(
     assert num_trained + manifest.documents("heldout") + manifest.dropped + manifest.rejects == manifest.num_read
     _check(audit.name, directory, rejects, num_read=manifest.num_read, num_trained=num_trained, max_share=max_reject_share)
     with writing_to(directory):
-        _keep_tokenizer(vocabulary, directory / "tokenizer.json")
+        keep_tokenizer(vocabulary, directory)
         write_manifest(manifest, directory)
         _remove_others(audit, results)
     return manifest
 
 
-def _keep_tokenizer(vocabulary: Vocabulary, path: Path) -> None:
-    """So that the tokens can be read again wherever the shards are."""
+def keep_tokenizer(vocabulary: Vocabulary, directory: Path) -> Vocabulary:
+    """Keep a tokenizer where its tokens are: tasks on other nodes read it there, and so does whoever decodes the shards.
+
+    Args:
+        vocabulary: the tokenizer.
+        directory: which gets its tokenizer.json, unless it is there.
+
+    Returns:
+        The same tokenizer, its file that one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = directory / "tokenizer.json"
     if not path.is_file() or hash_file(path) != vocabulary.fingerprint:
         write_whole(path, vocabulary.file.read_bytes())
+    return replace(vocabulary, file=path)
 
 
 def _as_told(audit: SourceAudit, duplicates: Sequence[DuplicateCount]) -> Audit:

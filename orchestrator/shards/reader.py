@@ -1,6 +1,7 @@
 """A source's sequences in its shards: where their tokens lie, which document each belongs to, and which carry loss."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class ShardReader:
         self._shards = manifest.shards(split)
         self._tokens_before = np.cumsum([0, *(shard.tokens for shard in self._shards)], dtype=np.int64)
         self._packed: dict[int, PackedSplit] = {}  # by sequence length
-        self._owner = object()
+        self._open = partial(map_file, object())  # an owner of its own
 
     @property
     def num_shards(self) -> int:
@@ -86,7 +87,7 @@ class ShardReader:
         columns = (pieces.shards, pieces.starts * size, (pieces.starts + pieces.lengths) * size)
         found = zip(*(column.tolist() for column in columns), strict=True)
         for count in np.bincount(pieces.rows, minlength=len(positions)).tolist():
-            sequence = b"".join(map_file(self._owner, *self._file(shard))[begin:end] for shard, begin, end in islice(found, count))
+            sequence = b"".join(self._open(*self._file(shard))[begin:end] for shard, begin, end in islice(found, count))
             yield sequence + filling[len(sequence) :]
 
     def documents(self, positions: Ints, sequence_length: int) -> NDArray[np.int32]:
@@ -110,7 +111,7 @@ class ShardReader:
             begins[np.flatnonzero(filled <= sequence_length), filled[filled <= sequence_length]] = 1
         else:
             for shard, chosen in pieces.by_shard():
-                begins[places_of_starts(chosen, read_starts(self._owner, self._directory, self._shards[shard]))] = 1
+                begins[places_of_starts(chosen, read_starts(self._directory, self._shards[shard], self._open))] = 1
         begins[:, 0] = 0
         return np.cumsum(begins, axis=1, dtype=np.int32)
 
@@ -132,7 +133,7 @@ class ShardReader:
         pieces = self.pieces(positions, sequence_length)
         steps = np.zeros((len(positions), sequence_length + 2), dtype=np.int8)
         for shard, chosen in pieces.by_shard():
-            add_steps_of_spans(steps, chosen, read_spans(self._owner, self._directory, self._shards[shard]))
+            add_steps_of_spans(steps, chosen, read_spans(self._directory, self._shards[shard], self._open))
         if self._packing == "best_fit":
             steps[np.arange(len(positions)), pieces.filled(len(positions))] += 1
         trained: NDArray[np.bool_] = np.cumsum(steps, axis=1, dtype=np.int8)[:, 1:-1] == 0

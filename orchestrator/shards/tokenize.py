@@ -107,6 +107,7 @@ def tokenise_unit(task: TokeniseTask) -> UnitResult:
     """
     with writing_to(task.unit.directory):
         forget_manifest(task.unit.directory)
+        task.marker.unlink(missing_ok=True)  # it speaks of what is replaced now
         result = _write_shards(task)
         write_record(task.marker, result)
     return result

@@ -3,13 +3,17 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.commands.console import Console
 from orchestrator.commands.planning import plan_run
+from orchestrator.commands.prepare import prepare
 from orchestrator.config.load import load_config
 from orchestrator.errors import ConfigError, DataError
 from orchestrator.scheduling.tasks import AnyTask, Result
@@ -105,6 +109,28 @@ def test_a_source_under_two_names_is_refused_in_whatever_order_its_documents_are
     message = refusal(home)
     assert [part for part in ("'code'", "'docs'", "the same", "both names", "sources.docs.paths") if part not in message] == []
     assert tokenised(home) == []
+
+
+def test_a_source_under_two_names_is_refused_also_where_other_documents_of_it_are_held_out(home: Path) -> None:
+    same = home / "code.jsonl"
+    sources = {"sources.code.heldout_share": 0.0, "sources.again": f"{{role:general,paths:[{same}],heldout_share:0.5}}"}
+    assert "sources 'code' and 'again' hold the same" in refusal(home, **sources)
+
+
+def test_tasks_read_the_tokenizer_beside_the_shards_as_other_nodes_may_not_have_the_models(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Elsewhere(InProcess):
+        def run(
+            self, function: Callable[..., Result], tasks: Sequence[AnyTask], shared: Sequence[Any], on_done: Callable[[AnyTask], None]
+        ) -> list[Result]:
+            shutil.rmtree(model, ignore_errors=True)
+            return super().run(function, tasks, shared, on_done)
+
+    config = load_config(overrides(home))
+    model = Path(config.model.path)
+    monkeypatch.setattr("orchestrator.commands.prepare.RayPool", lambda: nullcontext(Elsewhere()))
+    assert len(prepare(config, Console())) == len(config.sources)
 
 
 def test_a_preparation_that_is_refused_leaves_no_manifest_of_an_earlier_one(home: Path) -> None:

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from orchestrator.config.load import load_config
-from tests.commands.command_line import PROGRAM
+from orchestrator.runs.locks import is_held
+from tests.commands.command_line import PROGRAM, midtrain
 from tests.corpus.writing import write_texts
 from tests.support.prepared import prepare_sources
 from tests.support.tiny import overrides, write_everything
@@ -50,7 +51,7 @@ def write_web(home: Path, documents_of_file: Callable[[int], int], words_of_docu
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
 def unchanged(files: dict[Path, int]) -> bool:
@@ -149,6 +150,8 @@ def test_a_full_disk_is_one_message_and_leaves_complete_units_valid(tmp_path: Pa
     write_everything(tmp_path)
     write_web(tmp_path, lambda number: 10 if number < 3 else 400, 20)
     prepare_sources(load_config(words(tmp_path, "reference")))
+    (tmp_path / "shards").mkdir()
+    shutil.copy(tmp_path / "reference" / "tokenizer.json", tmp_path / "shards")  # larger than what is to be too large
     ended = limited(tmp_path, size)
     assert (ended.returncode, ended.stdout) == (6, ""), ended.stderr
     *_, message = ended.stderr.splitlines()
@@ -160,3 +163,15 @@ def test_a_full_disk_is_one_message_and_leaves_complete_units_valid(tmp_path: Pa
     assert limited(tmp_path, resource.RLIM_INFINITY).returncode == 0
     assert unchanged(done)
     assert contents(tmp_path / "shards") == contents(tmp_path / "reference")
+
+
+def test_a_second_preparation_of_the_same_shards_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
+    write_everything(tmp_path)
+    write_web(tmp_path, lambda number: 2, 100)
+    with preparing(tmp_path) as first:
+        until(lambda: is_held(tmp_path / "shards" / ".lock"), first)
+        second = midtrain("prepare", *words(tmp_path), cwd=tmp_path)
+        assert first.wait(50) == 0, (tmp_path / "log").read_text()
+    assert second.returncode == 2
+    assert f"another `midtrain prepare` is at work in shards.dir={tmp_path}/shards. Wait" in second.stderr
+    assert not is_held(tmp_path / "shards" / ".lock")

@@ -11,6 +11,7 @@ from pyarrow import parquet
 from orchestrator.commands.amending import amend
 from orchestrator.commands.replay import replay_document, replay_step
 from orchestrator.config.load import load_config, read_config
+from orchestrator.corpus.documents import document_id
 from orchestrator.errors import ConfigError
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
@@ -18,8 +19,8 @@ from orchestrator.shards.gathering import gather
 from orchestrator.shards.manifest import read_manifest
 from orchestrator.shards.reader import ShardReader
 from tests.commands.command_line import midtrain
-from tests.support.prepared import make_run, write_prepared
-from tests.support.tiny import overrides
+from tests.support.prepared import make_run, prepare_sources, write_prepared
+from tests.support.tiny import overrides, write_everything
 
 STEPS = 120
 
@@ -81,9 +82,9 @@ def test_a_document_is_found_at_just_the_steps_that_list_it(run: RunDirectory, s
         for sequence in step["sequences"]:
             for document in sequence["documents"]:
                 listed.setdefault(document["id"], []).append((step["step"], sequence["sequence"], document["tokens"]))
-    for document_id in sorted(listed)[::7]:
-        found = replay_document(run, document_id)["occurrences"]
-        assert [(row["step"], row["sequence"], row["tokens"]) for row in found] == listed[document_id]
+    for identifier in sorted(listed)[::7]:
+        found = replay_document(run, identifier)["occurrences"]
+        assert [(row["step"], row["sequence"], row["tokens"]) for row in found] == listed[identifier]
 
 
 def test_what_was_trained_so_far_is_told_from_what_is_planned(run: RunDirectory, steps: list[dict]) -> None:  # type: ignore[type-arg]
@@ -98,6 +99,19 @@ def test_what_was_trained_so_far_is_told_from_what_is_planned(run: RunDirectory,
         assert not replay_step(run, 21)["is_trained"]
     finally:
         run.metrics.unlink()
+
+
+def test_the_passes_over_a_document_count_those_over_its_copies(tmp_path: Path) -> None:
+    write_everything(tmp_path)
+    lines = (tmp_path / "code.jsonl").read_text().splitlines()
+    (tmp_path / "code.jsonl").write_text("\n".join([lines[3], *lines]) + "\n")
+    changes = {"mixture.source_epochs": "{code: 1}", "sources.code.heldout_share": 0.0, "mixture.max_epochs": "{spec: 99, docs: 99}"}
+    changes["mixture.total_tokens"] = 2000 * 32
+    config = load_config(overrides(tmp_path, **changes))
+    prepare_sources(config)
+    run = make_run(config)
+    passes = {line: replay_document(run, document_id(json.loads(line)["text"]))["planned"] for line in lines[3:5]}
+    assert passes == {lines[3]: 2.0, lines[4]: 1.0}
 
 
 def test_what_a_run_does_not_have_is_refused(run: RunDirectory) -> None:

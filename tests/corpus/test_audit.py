@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.corpus.audit import MOST_EXAMPLES, Found, Watch, audit, merge, shorten
 from orchestrator.corpus.batches import BATCH_CHARACTERS, document_batches, in_batches
+from orchestrator.corpus.conversations import judge_messages
 from orchestrator.corpus.documents import Document, Reject, document_id
 from orchestrator.corpus.near_copies import index_spec_documents
 from orchestrator.corpus.overlap import index_evaluation_sets
@@ -38,6 +39,19 @@ def test_documents_and_words_that_were_found_are_counted() -> None:
     assert [(e.id, e.origin, e.match, e.similarity) for e in overlap.examples] == [(asked.id, "file:3", QUESTION[:-1], 1.0)]
     assert (near.num_documents, near.num_words) == (1, len(SPEC.split()))
     assert [(e.id, e.origin, e.match, e.similarity) for e in near.examples] == [(copy.id, "file:1", document_id(SPEC), 1.0)]
+
+
+def test_a_conversation_is_looked_at_as_it_is_said_and_not_as_json() -> None:
+    said = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": SPEC.replace(" and ", "\n")}]
+    conversation = judge_messages("file", 1, said)
+    assert isinstance(conversation, Document)
+    long_item = " ".join(SPEC.replace(" and ", " ").split()[:14])
+    looked_for = Watch(
+        index_evaluation_sets({"capitals": [QUESTION], "long": [long_item]}), index_spec_documents({"chats": [conversation]})
+    )
+    found = audit([conversation, document(f"{QUESTION}\n{SPEC.replace(' and ', ' ')}", 2)], looked_for)
+    assert {name: finding.num_documents for name, finding in found.overlaps.items()} == {"capitals": 2, "long": 2}
+    assert found.near_copies["chats"].num_documents == 2
 
 
 def test_every_document_is_counted_and_the_first_few_are_shown() -> None:

@@ -1,6 +1,8 @@
 """Which files a source is, and how they become units of work."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -90,13 +92,36 @@ def test_a_pattern_without_usable_files_is_an_error_that_names_source_and_path(t
 def test_a_folder_with_the_name_of_a_file_is_none(tree: Path) -> None:
     (tree / "a" / "folder.md").mkdir()
     (tree / "a" / "folder.md" / "inside.md").write_text("inside")
-    for pattern in ("a", "a/*.md"):
-        try:
-            found = names(tree, pattern)
-        except DataError as error:
-            assert "folder.md" in str(error)
-        else:
-            assert "a/folder.md" not in found
+    assert names(tree, "a") == ["a/folder.md/inside.md", "a/y.txt", "a/z.md"]
+    assert names(tree, "a/*.md") == ["a/z.md"]
+
+
+@pytest.mark.parametrize("pattern", ["a", "a/*.md", "a/gone.md"])
+def test_a_link_that_leads_nowhere_is_an_error_that_names_it(tree: Path, pattern: str) -> None:
+    (tree / "a" / "gone.md").symlink_to(tree / "a" / "pruned")
+    with pytest.raises(DataError, match=r"a/gone\.md"):
+        names(tree, pattern)
+
+
+def test_linked_folders_are_entered_and_each_folder_once(tree: Path) -> None:
+    (tree / "b" / "elsewhere").symlink_to(tree / "a")
+    (tree / "b" / "deep" / "back").symlink_to(tree / "b")
+    found = names(tree, "b")
+    assert [name for name in found if "elsewhere" in name] == ["b/elsewhere/y.txt", "b/elsewhere/z.md"]
+    assert sum(name.endswith("w.jsonl") for name in found) == 1
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_that_names_it(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = os.scandir
+
+    def scandir(path: str) -> Any:
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"b/deep cannot be read: Permission denied"):
+        names(tree, "b")
 
 
 files = st.lists(st.builds(SourceFile, path=st.text(min_size=1), size_bytes=st.integers(1, 1000), version=st.just("1")))

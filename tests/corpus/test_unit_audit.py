@@ -6,12 +6,13 @@ import pytest
 
 from orchestrator.config.schema import SourceConfig
 from orchestrator.corpus.audit import Watch
-from orchestrator.corpus.documents import document_id
+from orchestrator.corpus.documents import Document, document_id
 from orchestrator.corpus.duplicates import format_id, read_ids
 from orchestrator.corpus.near_copies import index_spec_documents
 from orchestrator.corpus.overlap import index_evaluation_sets
 from orchestrator.corpus.unit_audit import AuditTask, audit_unit, ids_file
 from orchestrator.corpus.units import SPLITS, list_units
+from orchestrator.errors import DataError
 from tests.corpus.writing import split, write_texts
 
 QUESTION = "What is the capital of France?"
@@ -34,6 +35,15 @@ def test_every_document_and_reject_is_counted_once(tmp_path: Path) -> None:
     assert (sum(found.num_documents.values()), len(found.rejects), found.num_read) == (40, 2, 42)
     assert all(found.num_documents.values())
     assert found.content.num_documents == found.num_documents["train"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path) -> None:
+    file = write_texts(tmp_path / "a.jsonl", TEXTS)
+    items = task_of(file).unit.read()
+    assert isinstance(next(items), Document)
+    write_texts(file, [*TEXTS, "more"])
+    with pytest.raises(DataError, match=r"a\.jsonl changed since it was listed"):
+        list(items)
 
 
 def test_the_ids_of_each_split_are_kept_in_order(tmp_path: Path) -> None:

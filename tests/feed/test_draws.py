@@ -1,5 +1,6 @@
 """Draws that are looked up in stretches are those of the plan, whatever was asked before."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,27 @@ from hypothesis import strategies as st
 
 from orchestrator.feed.draws import DrawsAhead
 from orchestrator.feed.slices import rank_numbers
-from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.plan import Plan, PlannedSource
+from orchestrator.mixture.stages import Stage
 from orchestrator.shards.gathering import Gatherer
 from orchestrator.shards.manifest import Shard
 from orchestrator.shards.reader import ShardReader
 from tests.mixture.mixtures import LAW, plans
 from tests.support.prepared import manifest_of
+
+
+def test_ranks_beyond_those_that_are_kept_draw_what_the_plan_says() -> None:
+    shares = (Fraction(1),)
+    stage = Stage(steps=5, made_steps=5, shares=shares, end_shares=shares, exact=(None,))
+    planned = PlannedSource(name="a", role="general", fingerprint="", unique_sequences=1000, trained_tokens=4000)
+    plan = Plan(sequence_length=4, sequences_per_step=200, seed=1, sources=(planned,), stages=(stage,))
+    ahead = DrawsAhead(plan, Gatherer([reader_of(1000, 4)]))
+    for _ in range(2):
+        found = [ahead.at(range(2, 4), rank=rank, world_size=100).positions for rank in range(100)]
+        assert (
+            np.concatenate([each.reshape(2, 2) for each in found], axis=1).ravel().tolist()
+            == plan.look_up(np.arange(400, 800)).positions.tolist()
+        )
 
 
 def reader_of(unique_sequences: int, sequence_length: int) -> ShardReader:

@@ -1,6 +1,6 @@
 """Which document a token of a sequence belongs to, and which labels carry loss: in both packings as the definition has it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def best_fit(shards: list[Written], length: int) -> list[list[Token]]:
 def write(folder: Path, shards: list[Written], packing: PackingMethod, length: int) -> Manifest:
     manifest = write_source(folder, shards, separator_id=SEPARATOR)
     if packing == "best_fit":
-        (folder / f"best_fit_{length}.json").unlink(missing_ok=True)
+        (folder / f"best_fit_{length}.json").unlink(missing_ok=True)  # these shards have no hashes that tell them apart
         finish_packing(folder, manifest, length, [pack_shard(task) for task in plan_packing(folder, manifest, length)])
     return manifest
 
@@ -143,9 +143,9 @@ def test_a_source_that_is_not_packed_for_a_length_is_told_so(tmp_path: Path) -> 
 def test_a_packing_of_other_shards_is_refused(tmp_path: Path) -> None:
     write(tmp_path, SHARDS, "best_fit", 4)
     other = write_source(tmp_path, SHARDS[:1])
-    assert len(plan_packing(tmp_path, other, 4)) == 1
     with pytest.raises(ShardError, match=r"best_fit_4\.json was made of other shards"):
         read_epoch(tmp_path, other, "train", Layout(packing="best_fit", sequence_length=4, document_attention=False))
+    assert len(plan_packing(tmp_path, other, 4)) == 1
 
 
 @pytest.mark.parametrize("name", ["train_00000.starts.bin", "train_00000.untrained.bin", "train_00000.best_fit_4.bin"])
@@ -161,6 +161,22 @@ def test_a_damaged_file_beside_a_shard_is_refused_by_name_when_it_is_first_touch
     with pytest.raises(ShardError, match=rf"{name.replace('.', '[.]')}.*repare"):
         reader.documents(np.array([0]), 4)
         reader.trained(np.array([0]), 4)
+
+
+def test_a_packing_that_is_replaced_is_not_taken_for_complete_when_its_shards_come_back(tmp_path: Path) -> None:
+    one = write(tmp_path, SHARDS, "best_fit", 4)
+    assert plan_packing(tmp_path, one, 4) == []
+    other = replace(one, tokenizer="another")
+    (task, *_) = plan_packing(tmp_path, other, 4)
+    pack_shard(task)  # and no more: killed
+    assert len(plan_packing(tmp_path, one, 4)) == len(SHARDS)
+
+
+def test_an_index_of_another_size_is_packed_again(tmp_path: Path) -> None:
+    manifest = write(tmp_path, SHARDS, "best_fit", 4)
+    index = tmp_path / "train_00000.best_fit_4.bin"
+    index.write_bytes(index.read_bytes()[:-8])
+    assert len(plan_packing(tmp_path, manifest, 4)) == len(SHARDS)
 
 
 def test_a_damaged_count_of_a_packing_is_refused_by_name(tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ def test_of_a_conversation_the_assistants_words_and_the_ends_of_its_turns_carry_
         f"\n{START}user\nand twice{STOP}\n{START}assistant\n",
         f"\n{END}",
     ]
+    assert (found.manifest.engine.name, found.manifest.engine.sampled_documents) == ("tokenizers", 0)
     start_id = vocabulary.open().token_to_id(START)
     assert start_id
     assert [found.tokens.count(token) for token in (start_id, vocabulary.separator_id)] == [5, 1]

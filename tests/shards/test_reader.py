@@ -76,6 +76,24 @@ def test_sequences_of_several_sources_are_those_of_each_in_the_order_asked_for(
         assert gathered.tolist() == [gather(readers[i], np.array([p]), sequence_length)[0].tolist() for i, p in asked]
 
 
+def test_after_a_shard_that_could_not_be_opened_all_others_are_read_as_before(tmp_path: Path) -> None:
+    manifest = write_shards(tmp_path, [[shard] * 9 for shard in range(1, 5)], "uint16")
+    (tmp_path / "train_00003.bin").rename(tmp_path / "hidden")
+    gatherer = Gatherer([ShardReader(tmp_path, manifest, "train")])
+
+    def first_tokens(*positions: int) -> list[int]:
+        tokens: list[int] = gatherer.gather(np.zeros(len(positions), dtype=np.int64), np.array(positions), 2)[:, 0].tolist()
+        return tokens
+
+    for asked in ([8, 13], [4, 9, 13], [13]):  # in shards 1 and 3, 0 to 3, 3
+        with pytest.raises(ShardError, match=r"train_00003\.bin"):
+            first_tokens(*asked)
+        assert first_tokens(9) == [3]
+        assert first_tokens(0, 5, 10) == [1, 2, 3]
+    (tmp_path / "hidden").rename(tmp_path / "train_00003.bin")
+    assert first_tokens(14, 0) == [4, 1]
+
+
 def num_open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 

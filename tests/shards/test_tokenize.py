@@ -215,7 +215,7 @@ class ChangingVocabulary(Vocabulary):
         return ChangingTokenizer(Tokenizer.from_file(str(self.file)), self.changed, self.content)  # type: ignore[return-value]
 
 
-def test_a_file_that_changed_while_it_was_read_is_read_again_by_the_next_run(tmp_path: Path, vocabulary: Vocabulary) -> None:
+def test_a_file_that_changed_after_it_was_read_is_read_again_by_the_next_run(tmp_path: Path, vocabulary: Vocabulary) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"text": "old"}\n')
     backdate(file)
@@ -223,6 +223,9 @@ def test_a_file_that_changed_while_it_was_read_is_read_again_by_the_next_run(tmp
     changing = ChangingVocabulary(*facts, changed=file, content='{"text": "new"}\n')
     (unit,) = units_of(source_of(file), shards_in(tmp_path))
     tokenise_unit(task_of(unit, changing))
+    with pytest.raises(DataError, match=r"a\.jsonl changed since it was listed"):
+        tokenise_unit(task_of(unit, vocabulary))
+    assert not task_of(unit, vocabulary).marker.exists()  # of what was about to be replaced
     manifest = prepare_source("code", source_of(file), shards_in(tmp_path), vocabulary)
     assert tokens_of(tmp_path, manifest, "train") == expected_tokens(vocabulary, ["new"])
 
