@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestrator.corpus.audit import Findings, merge_findings
+from orchestrator.corpus.batches import count_rows
 from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicates import ContentId
 from orchestrator.corpus.unit_audit import UnitAudit
@@ -36,7 +37,7 @@ class SourceAudit:
 
     @property
     def num_read(self) -> int:
-        """Documents and rejects."""
+        """Documents, and all that rejects stand for."""
         return sum(audit.num_read for audit in self.audits)
 
     @property
@@ -82,7 +83,7 @@ def refuse_nothing_to_train(name: str, num_trained: int, rejects: Sequence[Rejec
         DataError: it does.
     """
     if not num_trained:
-        first = f" The first of {len(rejects)} rejected: {_shown(rejects[:1])}." if rejects else ""
+        first = f" The first of {count_rows(rejects):,} rejected: {_shown(rejects[:1])}." if rejects else ""
         raise DataError(f"source {name!r} has no tokens to train on.{first} Check sources.{name}.paths and text_field.")
 
 
@@ -92,18 +93,19 @@ def refuse_rejects(name: str, rejects: Sequence[Reject], num_read: int, *, max_s
     Args:
         name: the source.
         rejects: all of them.
-        num_read: documents and rejects.
+        num_read: documents, and all that rejects stand for.
         max_share: the limit, `corpus.max_reject_share`.
         listed: the file that lists them.
 
     Raises:
         DataError: there are too many.
     """
-    share = len(rejects) / num_read
+    num_rejected = count_rows(rejects)
+    share = num_rejected / num_read
     if share > max_share:
         enough = math.ceil(share * 10_000) / 10_000
         raise DataError(
-            f"source {name!r}: {len(rejects):,} of the {num_read:,} things read are no documents, a share of {share:.3g}, over "
+            f"source {name!r}: {num_rejected:,} of the {num_read:,} things read are no documents, a share of {share:.3g}, over "
             f"corpus.max_reject_share={max_share:g}. The first: {_shown(rejects[:3])}. All of them: {listed}. Mend the files, or set "
             f"corpus.max_reject_share={enough:g} and prepare again, which is quick: what was done is kept."
         )

@@ -7,7 +7,7 @@ import numpy as np
 import xxhash
 
 from orchestrator.corpus.audit import Findings, Found, Watch, audit, merge
-from orchestrator.corpus.batches import document_batches
+from orchestrator.corpus.batches import count_rows, document_batches
 from orchestrator.corpus.documents import Document, Reject
 from orchestrator.corpus.duplicates import ContentId, Ids, content_id, parse_ids, write_ids
 from orchestrator.corpus.overlap import EvaluationSet
@@ -40,8 +40,8 @@ class UnitAudit:
 
     @property
     def num_read(self) -> int:
-        """What was read: documents and rejects."""
-        return sum(self.num_documents.values()) + len(self.rejects)
+        """What was read: documents, and all that the rejects stand for."""
+        return sum(self.num_documents.values()) + count_rows(self.rejects)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import xxhash
 
 from orchestrator.config.schema import CorpusConfig, SourceConfig
 from orchestrator.corpus.audit import shorten
+from orchestrator.corpus.batches import count_rows
 from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicate_search import DuplicateCount
 from orchestrator.corpus.source_audit import SourceAudit, refuse_nothing_to_train, refuse_rejects
@@ -115,7 +116,7 @@ def finish_source(
         train=[result.train for result in results if result.train],
         heldout=[result.heldout for result in results if result.heldout],
         num_read=audit.num_read,
-        rejects=len(rejects),
+        rejects=count_rows(rejects),
         dropped=sum(result.num_dropped for result in results),
         engine=engine,
         audit=_as_told(audit, duplicates),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from orchestrator.corpus.batches import accepted, document_batches
+from orchestrator.corpus.batches import accepted, count_rows, document_batches
 from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicate_search import Repeated
 from orchestrator.corpus.hashes import Ints
@@ -21,7 +21,7 @@ from orchestrator.shards.manifest import Shard, forget_manifest
 from orchestrator.shards.vocabulary import Vocabulary
 from orchestrator.shards.writing import ShardWriter
 
-_FORMAT = 2  # of what is written; another one is another result
+_FORMAT = 3  # of what is written; another one is another result
 _NO_NUMBERS: Ints = np.zeros(0, dtype=np.int64)
 
 
@@ -31,7 +31,7 @@ class UnitResult:
 
     Attributes:
         request: a hash of all that decides the result; another request is other work.
-        num_read: documents and rejects in the files: as many as are in the shards, were dropped, and were rejected.
+        num_read: documents in the files, and all that rejects stand for: as many as are in the shards, were dropped, and were rejected.
         train, heldout: the shards.
         num_dropped: documents that were dropped as repeats of others.
         rejects: in the order of the files.
@@ -119,7 +119,7 @@ def _write_shards(task: TokeniseTask) -> UnitResult:
         writers = {split: stack.enter_context(_writer(task, split)) for split in SPLITS}
         for batch in _tokenised(task):
             num_read += batch.num_read
-            num_dropped += batch.num_read - len(batch.rejects) - sum(map(len, batch.encoded.values()))
+            num_dropped += batch.num_read - count_rows(batch.rejects) - sum(map(len, batch.encoded.values()))
             rejects += batch.rejects
             for split in SPLITS:
                 writers[split].add(batch.encoded[split])
@@ -168,7 +168,7 @@ def _tokenised(task: TokeniseTask) -> Iterator[_Batch]:
         for item in judged:
             if not isinstance(item, Reject):
                 parted[task.unit.split_of(item.document)].append(item)
-        yield _Batch(len(items), parted, [item for item in judged if isinstance(item, Reject)])
+        yield _Batch(count_rows(items), parted, [item for item in judged if isinstance(item, Reject)])
 
 
 def _within(limit: int | None, item: Encoded | Reject) -> Encoded | Reject:
