@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestrator.corpus.audit import Findings, merge_findings
-from orchestrator.corpus.batches import count_rows
 from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicates import ContentId
+from orchestrator.corpus.rejects import Rejects
 from orchestrator.corpus.unit_audit import UnitAudit
 from orchestrator.corpus.units import Unit, writing_to
 from orchestrator.errors import DataError
@@ -30,10 +30,6 @@ class SourceAudit:
     @property
     def directory(self) -> Path:
         return self.units[0].directory
-
-    @property
-    def rejects(self) -> list[Reject]:
-        return [reject for audit in self.audits for reject in audit.rejects]
 
     @property
     def num_read(self) -> int:
@@ -76,23 +72,23 @@ def write_found(audit: SourceAudit) -> None:
         write_whole(audit.directory / _FOUND, "".join(lines).encode())
 
 
-def refuse_nothing_to_train(name: str, num_trained: int, rejects: Sequence[Reject]) -> None:
+def refuse_nothing_to_train(name: str, num_trained: int, rejects: Rejects) -> None:
     """Refuse a source that leaves nothing to train on.
 
     Raises:
         DataError: it does.
     """
     if not num_trained:
-        first = f" The first of {count_rows(rejects):,} rejected: {_shown(rejects[:1])}." if rejects else ""
+        first = f" The first of {rejects.num_rows:,} rejected: {_shown(rejects.first[:1])}." if rejects.first else ""
         raise DataError(f"source {name!r} has no tokens to train on.{first} Check sources.{name}.paths and text_field.")
 
 
-def refuse_rejects(name: str, rejects: Sequence[Reject], num_read: int, *, max_share: float, listed: Path) -> None:
+def refuse_rejects(name: str, rejects: Rejects, num_read: int, *, max_share: float, listed: Path) -> None:
     """Refuse a source with too many rejects.
 
     Args:
         name: the source.
-        rejects: all of them.
+        rejects: of all its units.
         num_read: documents, and all that rejects stand for.
         max_share: the limit, `corpus.max_reject_share`.
         listed: the file that lists them.
@@ -100,13 +96,12 @@ def refuse_rejects(name: str, rejects: Sequence[Reject], num_read: int, *, max_s
     Raises:
         DataError: there are too many.
     """
-    num_rejected = count_rows(rejects)
-    share = num_rejected / num_read
+    share = rejects.num_rows / num_read
     if share > max_share:
         enough = math.ceil(share * 10_000) / 10_000
         raise DataError(
-            f"source {name!r}: {num_rejected:,} of the {num_read:,} things read are no documents, a share of {share:.3g}, over "
-            f"corpus.max_reject_share={max_share:g}. The first: {_shown(rejects[:3])}. All of them: {listed}. Mend the files, or set "
+            f"source {name!r}: {rejects.num_rows:,} of the {num_read:,} things read are no documents, a share of {share:.3g}, over "
+            f"corpus.max_reject_share={max_share:g}. The first: {_shown(rejects.first)}. All of them: {listed}. Mend the files, or set "
             f"corpus.max_reject_share={enough:g} and prepare again, which is quick: what was done is kept."
         )
 

@@ -1,18 +1,14 @@
-"""What is in a prepared source: `manifest.json`, and `rejects.jsonl` beside it."""
+"""What is in a prepared source: `manifest.json`."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import xxhash
 
 from orchestrator.corpus.audit import Findings
-from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicate_search import DuplicateCount
 from orchestrator.corpus.overlap import EvaluationSet
 from orchestrator.errors import ShardError
-from orchestrator.runs.durable import write_whole
 from orchestrator.runs.records import read_record, write_record
 from orchestrator.shards.engines import EngineChoice
 
@@ -163,13 +159,6 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
 def forget_manifest(directory: Path) -> None:
     """Take back what was said of a source's shards, before they are replaced or when they must not be used."""
     (directory / _MANIFEST).unlink(missing_ok=True)
-
-
-def write_rejects(rejects: Sequence[Reject], directory: Path) -> Path:
-    """Write a source's `rejects.jsonl`, a line each, whole or not at all; what an earlier preparation rejected is replaced."""
-    path = directory / "rejects.jsonl"
-    write_whole(path, b"".join(json.dumps(reject.as_record(), ensure_ascii=False).encode() + b"\n" for reject in rejects))
-    return path
 
 
 def read_manifest(directory: Path, source_name: str) -> Manifest:
