@@ -27,6 +27,7 @@ class Shard:
         untrained_tokens: how many carry no loss.
         untrained_spans: in how many runs these are; without any, there is no file of them.
         untrained_firsts: how many documents have a first token that carries no loss.
+        documents_bytes: the size of the list of its documents; 0: it was prepared when that was not kept.
     """
 
     file: str
@@ -37,6 +38,7 @@ class Shard:
     untrained_tokens: int = 0
     untrained_spans: int = 0
     untrained_firsts: int = 0
+    documents_bytes: int = 0
 
     @property
     def starts_file(self) -> str:
@@ -59,13 +61,15 @@ class Shard:
         Args:
             directory: of the source.
             token_bytes: of one token.
-
         """
-        sizes = [self.tokens * token_bytes, 8 * self.documents, 16 * self.untrained_spans]
-        paths = [directory / file for file in self.files]
-        return (directory / self.documents_file).is_file() and all(
-            path.is_file() and path.stat().st_size == size for path, size in zip(paths, sizes, strict=False)
-        )
+        sizes = {
+            self.file: self.tokens * token_bytes,
+            self.starts_file: 8 * self.documents,
+            self.untrained_file: 16 * self.untrained_spans,
+            self.documents_file: self.documents_bytes,
+        }
+        paths = {directory / file: sizes[file] for file in (*self.files, self.documents_file)}
+        return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
     @property
     def documents_file(self) -> str:

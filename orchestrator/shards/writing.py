@@ -9,6 +9,7 @@ import numpy as np
 import xxhash
 
 from orchestrator.runs.durable import write_whole
+from orchestrator.shards.document_list import write_document_list
 from orchestrator.shards.encoding import Encoded
 from orchestrator.shards.manifest import Shard
 from orchestrator.shards.marks import untrained_before
@@ -63,7 +64,6 @@ class ShardWriter:
         lengths = np.array(self._lengths, dtype=np.int64)
         starts = lengths.cumsum() - lengths
         spans = joined_spans(self._spans, starts)
-        self._list_documents(starts, lengths)
         marks = xxhash.xxh3_128()
         shard = Shard(
             file=f"{self._stem}.bin",
@@ -73,6 +73,7 @@ class ShardWriter:
             untrained_tokens=int((spans[:, 1] - spans[:, 0]).sum()),
             untrained_spans=len(spans),
             untrained_firsts=int((untrained_before(spans, starts + 1) - untrained_before(spans, starts)).sum()),
+            documents_bytes=self._list_documents(starts, lengths),
         )
         for name, numbers in zip(shard.files[1:], (starts, spans), strict=False):
             data = numbers.astype("<u8").tobytes()
@@ -83,15 +84,11 @@ class ShardWriter:
         self._partial.rename(self._directory / shard.file)
         return replace(shard, marks_xxhash=marks.hexdigest())
 
-    def _list_documents(self, starts: Ints, lengths: Ints) -> None:
+    def _list_documents(self, starts: Ints, lengths: Ints) -> int:
         import pyarrow
-        from pyarrow import parquet
 
-        listed = self._directory / f"{self._stem}.documents.parquet"
-        partial = listed.with_name(f"{listed.name}.partial-{os.getpid()}")
         table = pyarrow.table({"id": self._ids, "origin": self._origins, "start": starts, "tokens": lengths})
-        parquet.write_table(table, partial)
-        partial.rename(listed)
+        return write_document_list(self._directory / f"{self._stem}.documents.parquet", table)
 
 
 def joined_spans(spans: Sequence[tuple[int, int, int]], starts: Ints) -> Ints:
