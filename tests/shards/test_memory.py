@@ -61,6 +61,10 @@ def more_bytes(folder: Path, step: str, field: str) -> int:
     return int(subprocess.run(words, capture_output=True, text=True, check=True, timeout=120).stdout)
 
 
+def test_documents_take_few_bytes_each_however_short_they_are(folder: Path) -> None:
+    assert more_bytes(folder, "tokenise", "text") < MOST_MORE_BYTES
+
+
 @pytest.mark.parametrize("step", ["audit", "tokenise"])
 def test_rejects_take_no_memory_however_many_they_are(folder: Path, step: str) -> None:
     assert more_bytes(folder, step, "a field that no line has") < MOST_MORE_BYTES
