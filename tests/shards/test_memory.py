@@ -17,8 +17,8 @@ from orchestrator.shards.vocabulary import load_vocabulary
 from tests.support.prepared import task_of, units_of
 from tests.support.tiny import write_model
 
-MORE_LINES = 250_000
-MOST_MORE_BYTES = 24 << 20  # a hundred bytes a line
+MORE_LINES = 160_000
+MOST_MORE_BYTES = 40 << 20  # objects for each line would take 90 MB and more; what an allocator keeps differs by 20
 MEASURE = "import sys; from tests.shards.test_memory import measure; measure(*sys.argv[1:])"
 
 
@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of a few batches, and one of many."""
     folder = tmp_path_factory.mktemp("memory")
     write_model(folder / "model")
-    for name, num_lines in (("small", 50_000), ("large", 50_000 + MORE_LINES)):
+    for name, num_lines in (("small", 60_000), ("large", 60_000 + MORE_LINES)):
         with (folder / f"{name}.jsonl").open("w") as file:
             file.writelines(f'{{"text": "{number} asks"}}\n' for number in range(num_lines))
     return folder
