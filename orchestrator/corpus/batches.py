@@ -36,6 +36,11 @@ def document_batches(items: Iterable[Document | Reject]) -> Iterator[list[Docume
     return in_batches(items, lambda item: len(item.text if isinstance(item, Document) else item.origin))
 
 
+def count_rows(items: Iterable[Document | Reject]) -> int:
+    """How many things a file holds: a document is one, a reject as many as it stands for."""
+    return sum(item.num_rows if isinstance(item, Reject) else 1 for item in items)
+
+
 def accepted(items: Sequence[Document | Reject]) -> list[Document]:
     """The documents among what a file holds."""
     return [item for item in items if isinstance(item, Document)]

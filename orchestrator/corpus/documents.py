@@ -33,11 +33,16 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Something in a file that is not a document, where, and why. File and place are those of `Document`."""
+    """Something in a file that is not a document, where, and why. File and place are those of `Document`.
+
+    Attributes:
+        num_rows: how many rows it stands for, the first of which is at its place: as many documents may have been lost.
+    """
 
     file: str
     place: int | None
     reason: str
+    num_rows: int = 1
 
     @property
     def origin(self) -> str:
@@ -46,7 +51,8 @@ class Reject:
 
     def as_record(self) -> dict[str, Any]:
         """It as a line of `rejects.jsonl`."""
-        return {"file": self.file, "row" if self.file.endswith(".parquet") else "line": self.place, "reason": self.reason}
+        place = {"row" if self.file.endswith(".parquet") else "line": self.place}
+        return {"file": self.file, **place, **({"num_rows": self.num_rows} if self.num_rows > 1 else {}), "reason": self.reason}
 
 
 def _origin(file: str, place: int | None) -> str:

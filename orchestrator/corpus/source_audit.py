@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.corpus.audit import Findings, merge_findings
 from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicates import ContentId
+from orchestrator.corpus.rejects import Rejects
 from orchestrator.corpus.unit_audit import UnitAudit
 from orchestrator.corpus.units import Unit, writing_to
 from orchestrator.errors import DataError
@@ -31,12 +32,8 @@ class SourceAudit:
         return self.units[0].directory
 
     @property
-    def rejects(self) -> list[Reject]:
-        return [reject for audit in self.audits for reject in audit.rejects]
-
-    @property
     def num_read(self) -> int:
-        """Documents and rejects."""
+        """Documents, and all that rejects stand for."""
         return sum(audit.num_read for audit in self.audits)
 
     @property
@@ -80,36 +77,36 @@ def write_found(audit: SourceAudit) -> None:
         write_whole(audit.directory / _FOUND, "".join(lines).encode())
 
 
-def refuse_nothing_to_train(name: str, num_trained: int, rejects: Sequence[Reject]) -> None:
+def refuse_nothing_to_train(name: str, num_trained: int, rejects: Rejects) -> None:
     """Refuse a source that leaves nothing to train on.
 
     Raises:
         DataError: it does.
     """
     if not num_trained:
-        first = f" The first of {len(rejects)} rejected: {_shown(rejects[:1])}." if rejects else ""
+        first = f" The first of {rejects.num_rows:,} rejected: {_shown(rejects.first[:1])}." if rejects.first else ""
         raise DataError(f"source {name!r} has no tokens to train on.{first} Check sources.{name}.paths and text_field.")
 
 
-def refuse_rejects(name: str, rejects: Sequence[Reject], num_read: int, *, max_share: float, listed: Path) -> None:
+def refuse_rejects(name: str, rejects: Rejects, num_read: int, *, max_share: float, listed: Path) -> None:
     """Refuse a source with too many rejects.
 
     Args:
         name: the source.
-        rejects: all of them.
-        num_read: documents and rejects.
+        rejects: of all its units.
+        num_read: documents, and all that rejects stand for.
         max_share: the limit, `corpus.max_reject_share`.
         listed: the file that lists them.
 
     Raises:
         DataError: there are too many.
     """
-    share = len(rejects) / num_read
+    share = rejects.num_rows / num_read
     if share > max_share:
         enough = math.ceil(share * 10_000) / 10_000
         raise DataError(
-            f"source {name!r}: {len(rejects):,} of the {num_read:,} things read are no documents, a share of {share:.3g}, over "
-            f"corpus.max_reject_share={max_share:g}. The first: {_shown(rejects[:3])}. All of them: {listed}. Mend the files, or set "
+            f"source {name!r}: {rejects.num_rows:,} of the {num_read:,} things read are no documents, a share of {share:.3g}, over "
+            f"corpus.max_reject_share={max_share:g}. The first: {_shown(rejects.first)}. All of them: {listed}. Mend the files, or set "
             f"corpus.max_reject_share={enough:g} and prepare again, which is quick: what was done is kept."
         )
 

@@ -11,6 +11,7 @@ from orchestrator.corpus.batches import document_batches
 from orchestrator.corpus.documents import Document, Reject
 from orchestrator.corpus.duplicates import ContentId, Ids, content_id, parse_ids, write_ids
 from orchestrator.corpus.overlap import EvaluationSet
+from orchestrator.corpus.rejects import Rejects, RejectWriter, rejects_file
 from orchestrator.corpus.units import SPLITS, Split, Unit, writing_to
 from orchestrator.runs.records import read_record, write_record
 
@@ -22,7 +23,7 @@ class UnitAudit:
     Attributes:
         request: a hash of all that decides the result; another request is other work.
         num_documents: of each split, without what was rejected.
-        rejects: in the order of the files.
+        rejects: what was no document.
         content: of the documents that would be trained.
         heldout_content: of those that are held out.
         documents: a hash of all documents in their order.
@@ -32,7 +33,7 @@ class UnitAudit:
 
     request: str
     num_documents: dict[Split, int]
-    rejects: list[Reject]
+    rejects: Rejects
     content: ContentId
     heldout_content: ContentId
     documents: str
@@ -42,8 +43,8 @@ class UnitAudit:
 
     @property
     def num_read(self) -> int:
-        """What was read: documents and rejects."""
-        return sum(self.num_documents.values()) + len(self.rejects)
+        """What was read: documents, and all that the rejects stand for."""
+        return sum(self.num_documents.values()) + self.rejects.num_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class AuditTask:
         except (OSError, ValueError):
             return None
         files_there = all(ids_file(self.unit, split).is_file() for split in SPLITS if found.num_documents[split])
+        files_there = files_there and found.rejects.are_written(rejects_file(self.unit, "audit"))
         return found if found.request == self.request and files_there else None
 
 
@@ -96,24 +98,29 @@ def audit_unit(task: AuditTask, watch: Watch) -> UnitAudit:
     Raises:
         OrchestratorError: a file cannot be read or is not the one that was listed, or the result cannot be written.
     """
-    rejects: list[Reject] = []
-    ids: dict[Split, list[Ids]] = {split: [parse_ids([])] for split in SPLITS}
-    found: list[Found] = []
-    for batch in document_batches(task.unit.read()):
-        rejects += [item for item in batch if isinstance(item, Reject)]
-        documents = _by_split(task.unit, batch)
-        found.append(audit(documents["train"], watch))
-        for split in SPLITS:
-            ids[split].append(parse_ids([document.id for document in documents[split]]))
-    joined = {split: np.concatenate(ids[split]) for split in SPLITS}
-    result = _result(task, rejects, joined, merge(found), watch.evaluation.sets)
     with writing_to(task.unit.directory):
         task.marker.unlink(missing_ok=True)  # it speaks of what is replaced now
-        for split in SPLITS:
-            if len(joined[split]):
-                write_ids(ids_file(task.unit, split), joined[split])
+        result = _audit(task, watch)
         write_record(task.marker, result)
     return result
+
+
+def _audit(task: AuditTask, watch: Watch) -> UnitAudit:
+    ids: dict[Split, list[Ids]] = {split: [parse_ids([])] for split in SPLITS}
+    found: list[Found] = []
+    with RejectWriter(rejects_file(task.unit, "audit")) as writer:
+        for batch in document_batches(task.unit.read()):
+            writer.add([item for item in batch if isinstance(item, Reject)])
+            documents = _by_split(task.unit, batch)
+            found.append(audit(documents["train"], watch))
+            for split in SPLITS:
+                ids[split].append(parse_ids([document.id for document in documents[split]]))
+        rejects = writer.finish()
+    joined = {split: np.concatenate(ids[split]) for split in SPLITS}
+    for split in SPLITS:
+        if len(joined[split]):
+            write_ids(ids_file(task.unit, split), joined[split])
+    return _result(task, rejects, joined, merge(found), watch.evaluation.sets)
 
 
 def _by_split(unit: Unit, batch: list[Document | Reject]) -> dict[Split, list[Document]]:
@@ -125,7 +132,7 @@ def _by_split(unit: Unit, batch: list[Document | Reject]) -> dict[Split, list[Do
 
 
 def _result(
-    task: AuditTask, rejects: list[Reject], ids: dict[Split, Ids], found: Found, evaluation_sets: tuple[EvaluationSet, ...]
+    task: AuditTask, rejects: Rejects, ids: dict[Split, Ids], found: Found, evaluation_sets: tuple[EvaluationSet, ...]
 ) -> UnitAudit:
     digest = xxhash.xxh3_128()
     for split in SPLITS:

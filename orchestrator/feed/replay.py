@@ -6,10 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow
-from pyarrow import compute, parquet
 
 from orchestrator.mixture.plan import Plan
+from orchestrator.shards.document_list import read_document_list
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.packing import PackingMethod
 from orchestrator.shards.reader import ShardReader
@@ -75,8 +74,8 @@ class SourceDocuments:
         """
         self._reader = ShardReader(directory, manifest, "train", packing)
         self._packing, self._sequence_length = packing, sequence_length
-        self._files = [directory / shard.documents_file for shard in manifest.train]
-        self._table = lru_cache(_SHARDS_KEPT)(lambda index: parquet.read_table(self._files[index]))
+        self._directory, self._shards = directory, manifest.train
+        self._table = lru_cache(_SHARDS_KEPT)(lambda index: read_document_list(directory, manifest.train[index]))
 
     def of_sequence(self, position: int) -> Iterator[TrainedDocument]:
         """What documents a sequence of an epoch holds, in order. Where sequences are cut out of the stream, the last token of one, a label
@@ -104,8 +103,8 @@ class SourceDocuments:
             how many of its tokens.
         """
         length, found = 0, dict[int, int]()
-        for index, file in enumerate(self._files):
-            table = parquet.read_table(file, columns=["start", "tokens"], filters=compute.field("id") == pyarrow.scalar(document_id))
+        for index, shard in enumerate(self._shards):
+            table = read_document_list(self._directory, shard, ["start", "tokens"], document_id)
             for row in table.to_pylist():
                 length = row["tokens"]
                 for position in self._reader.holding(index, row["start"], row["start"] + length, self._sequence_length).tolist():

@@ -1,8 +1,11 @@
 """Files that are there whole or not at all, and stay after a power cut; and what tells later whether their bytes are still the same."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import xxhash
 
@@ -22,16 +25,26 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
+    with writing_whole(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to; what is written is there under its name, and on disk, when the context ends without an error.
+
+    Raises:
+        OSError: it cannot be written; what was there before is untouched.
+    """
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         with partial.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.rename(path)
-    except OSError:
+    finally:
         partial.unlink(missing_ok=True)
-        raise
     sync_directory(path.parent)
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pyarrow import parquet
 from tokenizers import Tokenizer
 
 from orchestrator.errors import ShardError
+from orchestrator.shards.document_list import read_document_list
 from orchestrator.shards.manifest import Manifest, Shard
+from orchestrator.shards.mapped import open_map
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,9 +51,9 @@ def measure_lengths(directory: Path, shards: Sequence[Shard]) -> Lengths:
         shards: of the split, at least one.
 
     Raises:
-        ShardError: a list of documents is missing.
+        ShardError: a list of documents is missing or damaged.
     """
-    lengths = np.concatenate([_read(directory, shard, ["tokens"])["tokens"].to_numpy() for shard in shards])
+    lengths = np.concatenate([read_document_list(directory, shard, ["tokens"])["tokens"].to_numpy() for shard in shards])
     return Lengths(
         documents=len(lengths),
         tokens=int(lengths.sum()),
@@ -78,6 +79,9 @@ def decode_some(directory: Path, manifest: Manifest, split: str, num_documents: 
         manifest: the source's.
         split: `train` or `heldout`.
         num_documents: how many.
+
+    Raises:
+        ShardError: the tokenizer, a shard or a list of documents is missing or damaged.
     """
     tokenizer = _open_tokenizer(directory)
     total = manifest.documents(split)
@@ -92,20 +96,13 @@ def decode_some(directory: Path, manifest: Manifest, split: str, num_documents: 
 
 
 def _decode(directory: Path, shard: Shard, manifest: Manifest, tokenizer: Tokenizer, rows: Sequence[int]) -> Iterator[DecodedDocument]:
-    tokens = np.memmap(directory / shard.file, dtype=np.dtype(manifest.dtype).newbyteorder("<"), mode="r")
-    table = _read(directory, shard, ["id", "origin", "start", "tokens"])
+    dtype = np.dtype(manifest.dtype).newbyteorder("<")
+    tokens = np.frombuffer(open_map(str(directory / shard.file), shard.tokens * dtype.itemsize), dtype)
+    table = read_document_list(directory, shard)
     for row in (table.slice(index, 1).to_pylist()[0] for index in rows):
         ids = tokens[row["start"] : row["start"] + row["tokens"]].tolist()
         text = tokenizer.decode(ids, skip_special_tokens=False)
         yield DecodedDocument(id=row["id"], origin=row["origin"], tokens=row["tokens"], text=text)
-
-
-def _read(directory: Path, shard: Shard, columns: list[str]):  # type: ignore[no-untyped-def]
-    path = directory / shard.file.replace(".bin", ".documents.parquet")
-    try:
-        return parquet.read_table(path, columns=columns)
-    except OSError as error:
-        raise ShardError(f"{path} cannot be read ({error}). Delete the unit's marker beside it and run `midtrain prepare` again.") from None
 
 
 def _open_tokenizer(directory: Path) -> Tokenizer:

@@ -1,18 +1,14 @@
-"""What is in a prepared source: `manifest.json`, and `rejects.jsonl` beside it."""
+"""What is in a prepared source: `manifest.json`."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import xxhash
 
 from orchestrator.corpus.audit import Findings
-from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicate_search import DuplicateCount
 from orchestrator.corpus.overlap import EvaluationSet
 from orchestrator.errors import ShardError
-from orchestrator.runs.durable import write_whole
 from orchestrator.runs.records import read_record, write_record
 from orchestrator.shards.engines import EngineChoice
 
@@ -31,6 +27,7 @@ class Shard:
         untrained_tokens: how many carry no loss.
         untrained_spans: in how many runs these are; without any, there is no file of them.
         untrained_firsts: how many documents have a first token that carries no loss.
+        documents_bytes: the size of the list of its documents; 0: it was prepared when that was not kept.
     """
 
     file: str
@@ -41,6 +38,7 @@ class Shard:
     untrained_tokens: int = 0
     untrained_spans: int = 0
     untrained_firsts: int = 0
+    documents_bytes: int = 0
 
     @property
     def starts_file(self) -> str:
@@ -63,13 +61,15 @@ class Shard:
         Args:
             directory: of the source.
             token_bytes: of one token.
-
         """
-        sizes = [self.tokens * token_bytes, 8 * self.documents, 16 * self.untrained_spans]
-        paths = [directory / file for file in self.files]
-        return (directory / self.documents_file).is_file() and all(
-            path.is_file() and path.stat().st_size == size for path, size in zip(paths, sizes, strict=False)
-        )
+        sizes = {
+            self.file: self.tokens * token_bytes,
+            self.starts_file: 8 * self.documents,
+            self.untrained_file: 16 * self.untrained_spans,
+            self.documents_file: self.documents_bytes,
+        }
+        paths = {directory / file: sizes[file] for file in (*self.files, self.documents_file)}
+        return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
     @property
     def documents_file(self) -> str:
@@ -163,13 +163,6 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
 def forget_manifest(directory: Path) -> None:
     """Take back what was said of a source's shards, before they are replaced or when they must not be used."""
     (directory / _MANIFEST).unlink(missing_ok=True)
-
-
-def write_rejects(rejects: Sequence[Reject], directory: Path) -> Path:
-    """Write a source's `rejects.jsonl`, a line each, whole or not at all; what an earlier preparation rejected is replaced."""
-    path = directory / "rejects.jsonl"
-    write_whole(path, b"".join(json.dumps(reject.as_record(), ensure_ascii=False).encode() + b"\n" for reject in rejects))
-    return path
 
 
 def read_manifest(directory: Path, source_name: str) -> Manifest:

@@ -37,12 +37,13 @@ def open_map(path: str, size_bytes: int) -> memoryview:
         if isinstance(error, OSError) and error.errno in _NOT_THE_FILES_FAULT:
             raise ShardError(f"{path} cannot be opened ({error}). Make it readable on this node, and call the command again.") from None
         raise ShardError(
-            f"{path} cannot be opened ({error}). Restore it, or delete its unit marker, {_marker(path)}, and run `midtrain prepare` again."
+            f"{path} cannot be opened ({error}). "
+            f"Restore it, or delete its unit marker, {marker_of(path)}, and run `midtrain prepare` again."
         ) from None
     if len(mapped) != size_bytes:
         raise ShardError(
             f"{path} has {len(mapped):,} bytes, its manifest says {size_bytes:,}. "
-            f"Delete it and its unit marker, {_marker(path)}, and run `midtrain prepare` again."
+            f"Delete it and its unit marker, {marker_of(path)}, and run `midtrain prepare` again."
         )
     return memoryview(mapped)
 
@@ -72,7 +73,7 @@ def _map(path: str) -> mmap.mmap:
     return mapped
 
 
-def _marker(path: str) -> str:
-    """`train_00003.starts.bin` was written by the unit of `unit_00003.json`."""
+def marker_of(path: str) -> str:
+    """The name of the marker of the unit that wrote a file: `train_00003.starts.bin` was written by that of `unit_00003.json`."""
     number = Path(path).name.split(".")[0].rpartition("_")[2]
     return f"unit_{number}.json"

@@ -10,19 +10,20 @@ import xxhash
 
 from orchestrator.config.schema import CorpusConfig, SourceConfig
 from orchestrator.corpus.audit import shorten
-from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicate_search import DuplicateCount
+from orchestrator.corpus.rejects import FoundBy, Rejects, join_files, joined, rejects_file
 from orchestrator.corpus.source_audit import SourceAudit, refuse_nothing_to_train, refuse_rejects
-from orchestrator.corpus.unit_audit import ids_file
+from orchestrator.corpus.unit_audit import UnitAudit, ids_file
 from orchestrator.corpus.units import SPLITS, writing_to
 from orchestrator.errors import DataError
 from orchestrator.runs.durable import hash_file, write_whole
 from orchestrator.shards.chat import ChatTemplate, load_chat_template
 from orchestrator.shards.engines import EngineChoice
-from orchestrator.shards.manifest import Audit, Manifest, forget_manifest, write_manifest, write_rejects
+from orchestrator.shards.manifest import Audit, Manifest, forget_manifest, write_manifest
 from orchestrator.shards.tokenize import UnitResult
 from orchestrator.shards.vocabulary import Vocabulary
 
+_REJECTS = "rejects.jsonl"
 _OF_A_UNIT = re.compile(r"(?:train|heldout|unit|audit)_\d{5,}\..+")
 _PACKED = re.compile(r"((?:train|heldout)_\d{5,})\.best_fit_\d+\.bin")
 _PARTIAL = re.compile(r".+\.partial-\d+")
@@ -74,8 +75,8 @@ def check_audit(audit: SourceAudit, max_reject_share: float) -> None:
         DataError: too many rejects, or no document to train on. There is no manifest then, also none of before.
         InfrastructureError: the list cannot be written.
     """
-    directory = audit.directory
-    _check(audit.name, directory, audit.rejects, num_read=audit.num_read, num_trained=audit.num_trained, max_share=max_reject_share)
+    rejects = _list_rejects(audit, "audit", audit.audits)
+    _check(audit, rejects, num_read=audit.num_read, num_trained=audit.num_trained, max_share=max_reject_share)
 
 
 def finish_source(
@@ -104,7 +105,7 @@ def finish_source(
     """
     directory = audit.directory
     _check_same_documents(audit, results)
-    rejects = [reject for result in results for reject in result.rejects]
+    rejects = _list_rejects(audit, "unit", results)
     manifest = Manifest(
         name=audit.name,
         role=audit.role,
@@ -115,14 +116,14 @@ def finish_source(
         train=[result.train for result in results if result.train],
         heldout=[result.heldout for result in results if result.heldout],
         num_read=audit.num_read,
-        rejects=len(rejects),
+        rejects=rejects.num_rows,
         dropped=sum(result.num_dropped for result in results),
         engine=engine,
         audit=_as_told(audit, duplicates),
     )
     num_trained = manifest.documents("train")
     assert num_trained + manifest.documents("heldout") + manifest.dropped + manifest.rejects == manifest.num_read
-    _check(audit.name, directory, rejects, num_read=manifest.num_read, num_trained=num_trained, max_share=max_reject_share)
+    _check(audit, rejects, num_read=manifest.num_read, num_trained=num_trained, max_share=max_reject_share)
     with writing_to(directory):
         keep_tokenizer(vocabulary, directory)
         write_manifest(manifest, directory)
@@ -158,14 +159,20 @@ def _as_told(audit: SourceAudit, duplicates: Sequence[DuplicateCount]) -> Audit:
     )
 
 
-def _check(name: str, directory: Path, rejects: Sequence[Reject], *, num_read: int, num_trained: int, max_share: float) -> None:
-    with writing_to(directory):
-        listed = write_rejects(rejects, directory)
+def _list_rejects(audit: SourceAudit, found_by: FoundBy, results: Sequence[UnitAudit | UnitResult]) -> Rejects:
+    """Write the source's list; what an earlier preparation rejected is replaced."""
+    parts = [rejects_file(unit, found_by) for unit, result in zip(audit.units, results, strict=True) if result.rejects.size_bytes]
+    with writing_to(audit.directory):
+        join_files(parts, audit.directory / _REJECTS)
+    return joined([result.rejects for result in results])
+
+
+def _check(audit: SourceAudit, rejects: Rejects, *, num_read: int, num_trained: int, max_share: float) -> None:
     try:
-        refuse_nothing_to_train(name, num_trained, rejects)
-        refuse_rejects(name, rejects, num_read, max_share=max_share, listed=listed)
+        refuse_nothing_to_train(audit.name, num_trained, rejects)
+        refuse_rejects(audit.name, rejects, num_read, max_share=max_share, listed=audit.directory / _REJECTS)
     except DataError:
-        forget_manifest(directory)
+        forget_manifest(audit.directory)
         raise
 
 
@@ -184,6 +191,8 @@ def _remove_others(audit: SourceAudit, results: Sequence[UnitResult]) -> None:
     kept = {unit.result(kind, ".json").name for unit in audit.units for kind in ("unit", "audit")}
     for unit, audited, result in zip(audit.units, audit.audits, results, strict=True):
         kept |= {ids_file(unit, split).name for split in SPLITS if audited.num_documents[split]}
+        rejects = {rejects_file(unit, "audit").name: audited.rejects, rejects_file(unit, "unit").name: result.rejects}
+        kept |= {name for name, listed in rejects.items() if listed.size_bytes}
         kept |= {name for shard in result.shards for name in (*shard.files, shard.documents_file)}
     for path in audit.directory.iterdir():
         if _is_left_over(path.name, kept):

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from orchestrator.corpus.batches import accepted, document_batches
+from orchestrator.corpus.batches import accepted, count_rows, document_batches
 from orchestrator.corpus.documents import Reject
 from orchestrator.corpus.duplicate_search import Repeated
 from orchestrator.corpus.hashes import Ints
+from orchestrator.corpus.rejects import Rejects, RejectWriter, rejects_file
 from orchestrator.corpus.units import SPLITS, Split, Unit, writing_to
 from orchestrator.errors import DataError
 from orchestrator.runs.records import read_record, write_record
@@ -21,7 +22,7 @@ from orchestrator.shards.manifest import Shard, forget_manifest
 from orchestrator.shards.vocabulary import Vocabulary
 from orchestrator.shards.writing import ShardWriter
 
-_FORMAT = 2  # of what is written; another one is another result
+_FORMAT = 3  # of what is written; another one is another result
 _NO_NUMBERS: Ints = np.zeros(0, dtype=np.int64)
 
 
@@ -31,10 +32,10 @@ class UnitResult:
 
     Attributes:
         request: a hash of all that decides the result; another request is other work.
-        num_read: documents and rejects in the files: as many as are in the shards, were dropped, and were rejected.
+        num_read: documents in the files, and all that rejects stand for: as many as are in the shards, were dropped, and were rejected.
         train, heldout: the shards.
         num_dropped: documents that were dropped as repeats of others.
-        rejects: in the order of the files.
+        rejects: what was no document, the audit's and those that only tokenising finds.
     """
 
     request: str
@@ -42,7 +43,7 @@ class UnitResult:
     train: Shard | None
     heldout: Shard | None
     num_dropped: int
-    rejects: list[Reject]
+    rejects: Rejects
 
     @property
     def shards(self) -> list[Shard]:
@@ -96,6 +97,7 @@ class TokeniseTask:
         except (OSError, ValueError):
             return None
         there = all(shard.is_written(self.unit.directory, self.vocabulary.dtype.itemsize) for shard in result.shards)
+        there = there and result.rejects.are_written(rejects_file(self.unit, "unit"))
         return result if there and result.request == self.request else None
 
 
@@ -114,17 +116,18 @@ def tokenise_unit(task: TokeniseTask) -> UnitResult:
 
 
 def _write_shards(task: TokeniseTask) -> UnitResult:
-    rejects: list[Reject] = []
     num_read = num_dropped = 0
     with ExitStack() as stack:
         writers = {split: stack.enter_context(_writer(task, split)) for split in SPLITS}
+        listed = stack.enter_context(RejectWriter(rejects_file(task.unit, "unit")))
         for batch in _tokenised(task):
             num_read += batch.num_read
-            num_dropped += batch.num_read - len(batch.rejects) - sum(map(len, batch.encoded.values()))
-            rejects += batch.rejects
+            num_dropped += batch.num_read - count_rows(batch.rejects) - sum(map(len, batch.encoded.values()))
+            listed.add(batch.rejects)
             for split in SPLITS:
                 writers[split].add(batch.encoded[split])
         shards = {split: writers[split].finish() for split in SPLITS}
+        rejects = listed.finish()
     _check_dropped(task, num_dropped)
     return UnitResult(
         request=task.request,
@@ -169,7 +172,7 @@ def _tokenised(task: TokeniseTask) -> Iterator[_Batch]:
         for item in judged:
             if not isinstance(item, Reject):
                 parted[task.unit.split_of(item.document)].append(item)
-        yield _Batch(len(items), parted, [item for item in judged if isinstance(item, Reject)])
+        yield _Batch(count_rows(items), parted, [item for item in judged if isinstance(item, Reject)])
 
 
 def _within(limit: int | None, item: Encoded | Reject) -> Encoded | Reject:

@@ -1,14 +1,18 @@
 """One shard as it is written: tokens as they come, and at the end where documents start and which tokens carry no loss."""
 
 import os
+from array import array
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import xxhash
 
 from orchestrator.runs.durable import write_whole
+from orchestrator.shards.document_list import DocumentListWriter
 from orchestrator.shards.encoding import Encoded
 from orchestrator.shards.manifest import Shard
 from orchestrator.shards.marks import untrained_before
@@ -30,19 +34,22 @@ class ShardWriter:
         self._dtype = dtype.newbyteorder("<")
         self._separator = np.array([separator_id], dtype=np.uint32)
         self._hash = xxhash.xxh3_128()
-        self._ids: list[str] = []
-        self._origins: list[str] = []
-        self._lengths: list[int] = []
-        self._spans: list[tuple[int, int, int]] = []  # document, first token in it, the one after the last
+        self._num_tokens = 0
+        self._starts = array("q")  # the first token of each document; eight bytes, where a list would take forty
+        self._spans = array("q")  # the first token of each span and the one after its last, in turn
+        self._list = DocumentListWriter(directory / f"{stem}.documents.parquet")
 
     def __enter__(self) -> "ShardWriter":
         self._partial = self._directory / f"{self._stem}.bin.partial-{os.getpid()}"
         self._file = self._partial.open("wb")
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._file.close()
+        finally:
+            self._partial.unlink(missing_ok=True)
+            self._list.__exit__(kind, error, trace)
 
     def add(self, batch: Sequence[Encoded]) -> None:
         if not batch:
@@ -51,28 +58,30 @@ class ShardWriter:
         data = np.concatenate(parts, dtype=self._dtype, casting="same_kind").data
         self._file.write(data)
         self._hash.update(data)
-        self._spans += [(len(self._ids) + at, *span) for at, encoded in enumerate(batch) for span in encoded.untrained]
-        self._ids += [encoded.document.id for encoded in batch]
-        self._origins += [encoded.document.origin for encoded in batch]
-        self._lengths += [len(encoded.ids) + 1 for encoded in batch]
+        lengths = [len(encoded.ids) + 1 for encoded in batch]
+        *starts, self._num_tokens = accumulate(lengths, initial=self._num_tokens)
+        self._starts.extend(starts)
+        spans = ((start, span) for start, encoded in zip(starts, batch, strict=True) for span in encoded.untrained)
+        self._spans.extend(start + token for start, span in spans for token in span)
+        documents = [encoded.document for encoded in batch]
+        self._list.add([document.id for document in documents], [document.origin for document in documents], starts, lengths)
 
     def finish(self) -> Shard | None:
         """Make the shard durable. A split without documents has none."""
-        if not self._ids:
+        if not self._starts:
             return None
-        lengths = np.array(self._lengths, dtype=np.int64)
-        starts = lengths.cumsum() - lengths
-        spans = joined_spans(self._spans, starts)
-        self._list_documents(starts, lengths)
+        starts = np.array(self._starts, dtype=np.int64)
+        spans = joined_spans(np.array(self._spans, dtype=np.int64).reshape(-1, 2))
         marks = xxhash.xxh3_128()
         shard = Shard(
             file=f"{self._stem}.bin",
-            tokens=int(lengths.sum()),
-            documents=len(lengths),
+            tokens=self._num_tokens,
+            documents=len(starts),
             xxhash=self._hash.hexdigest(),
             untrained_tokens=int((spans[:, 1] - spans[:, 0]).sum()),
             untrained_spans=len(spans),
             untrained_firsts=int((untrained_before(spans, starts + 1) - untrained_before(spans, starts)).sum()),
+            documents_bytes=self._list.finish(),
         )
         for name, numbers in zip(shard.files[1:], (starts, spans), strict=False):
             data = numbers.astype("<u8").tobytes()
@@ -83,29 +92,16 @@ class ShardWriter:
         self._partial.rename(self._directory / shard.file)
         return replace(shard, marks_xxhash=marks.hexdigest())
 
-    def _list_documents(self, starts: Ints, lengths: Ints) -> None:
-        import pyarrow
-        from pyarrow import parquet
 
-        listed = self._directory / f"{self._stem}.documents.parquet"
-        partial = listed.with_name(f"{listed.name}.partial-{os.getpid()}")
-        table = pyarrow.table({"id": self._ids, "origin": self._origins, "start": starts, "tokens": lengths})
-        parquet.write_table(table, partial)
-        partial.rename(listed)
-
-
-def joined_spans(spans: Sequence[tuple[int, int, int]], starts: Ints) -> Ints:
-    """Spans within documents as spans of a shard, those that touch made one.
+def joined_spans(spans: Ints) -> Ints:
+    """Spans of tokens, those that touch made one.
 
     Args:
-        spans: (document, first token in it, the one after the last) of each, sorted.
-        starts: (num_documents,) the first token of each document.
+        spans: (n, 2) the first token of each and the one after its last, sorted.
 
     Returns:
         (num_spans, 2) first tokens and those after the last.
     """
-    table = np.array(spans, dtype=np.int64).reshape(-1, 3)
-    found = table[:, 1:] + starts[table[:, 0], None]
-    apart = found[1:, 0] > found[:-1, 1]
-    edge = np.ones(min(1, len(found)), dtype=np.bool_)
-    return np.stack([found[np.concatenate([edge, apart]), 0], found[np.concatenate([apart, edge]), 1]], axis=1)
+    apart = spans[1:, 0] > spans[:-1, 1]
+    edge = np.ones(min(1, len(spans)), dtype=np.bool_)
+    return np.stack([spans[np.concatenate([edge, apart]), 0], spans[np.concatenate([apart, edge]), 1]], axis=1)

@@ -1,6 +1,8 @@
 """`midtrain inspect`: what prepared shards hold, by the shards alone."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,36 @@ def test_more_documents_than_there_are_means_all(shards: Path) -> None:
 def test_a_folder_without_shards_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match=r"holds no manifest\.json.*Give shards\.dir or one of its sources"):
         inspect(tmp_path, num_documents=1)
+
+
+def halved(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def changed(data: bytes) -> bytes:
+    return data[:60] + bytes([data[60] ^ 0xFF]) + data[61:]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("train_00000.bin", None),
+        ("train_00000.bin", halved),
+        ("train_00000.documents.parquet", None),
+        ("train_00000.documents.parquet", halved),
+        ("train_00000.documents.parquet", lambda data: b"x" * len(data)),
+        ("train_00000.documents.parquet", changed),
+    ],
+    ids=["no tokens", "torn tokens", "no list", "torn list", "list of another kind", "a byte of the list changed"],
+)
+def test_damage_is_named_with_a_remedy(shards: Path, tmp_path: Path, name: str, damage: Callable[[bytes], bytes] | None) -> None:
+    source = shutil.copytree(shards / "spec", tmp_path / "spec")
+    data = (source / name).read_bytes()
+    (source / name).unlink()
+    if damage:
+        (source / name).write_bytes(damage(data))
+    with pytest.raises(ShardError, match=rf"{name} .*unit_00000\.json, and run `midtrain prepare` again"):
+        inspect(source, num_documents=3)
 
 
 def test_the_command_shows_bars_and_nothing_that_a_terminal_would_obey(shards: Path, tmp_path: Path) -> None:

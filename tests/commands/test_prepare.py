@@ -240,15 +240,16 @@ def test_the_order_in_which_tasks_are_done_changes_no_byte(home: Path) -> None:
 
 def test_what_an_earlier_larger_preparation_and_killed_tasks_left_is_removed(home: Path) -> None:
     small = {"shards.shard_bytes": 1, "sources.docs": f"{{role:general,paths:[{home}/docs.jsonl,{home}/more.jsonl],heldout_share:0.1}}"}
-    write_texts(home / "more.jsonl", ["one more", "and another one"])
-    prepared(home, **small)
+    write_texts(home / "more.jsonl", ["one more", "and another one", 5])
+    prepared(home, **small, **{"corpus.max_reject_share": 0.5})
     folder = home / "shards" / "docs"
     for name in ("train_00000.bin.partial-77", ".unit_00000.json.partial-77", "train_00000.documents.parquet.partial-78", "notes.txt"):
         (folder / name).touch()
     larger = {path.name for path in folder.iterdir()}
     prepared(home, **{"sources.docs": f"{{role:general,paths:[{home}/docs.jsonl]}}"})
     left = {path.name for path in folder.iterdir()}
-    assert {"train_00001.bin", "unit_00001.json", "audit_00001.json"} <= larger
+    lists = {"unit_00001.rejects.jsonl", "audit_00001.rejects.jsonl"}
+    assert {"train_00001.bin", "unit_00001.json", "audit_00001.json"} | lists <= larger
     assert left == {
         *("manifest.json", "rejects.jsonl", "found.jsonl", "engine.json", "tokenizer.json", "notes.txt"),
         *("audit_00000.json", "audit_00000.train.npy", "unit_00000.json"),

@@ -12,7 +12,7 @@ from orchestrator.commands.amending import amend
 from orchestrator.commands.replay import replay_document, replay_step
 from orchestrator.config.load import load_config, read_config
 from orchestrator.corpus.documents import document_id
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, ShardError
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.shards.gathering import gather
@@ -120,6 +120,18 @@ def test_what_a_run_does_not_have_is_refused(run: RunDirectory) -> None:
             replay_step(run, step)
     with pytest.raises(ConfigError, match=r"no training document of .* has that id"):
         replay_document(run, "0" * 32)
+
+
+def test_a_damaged_list_of_documents_is_named_with_a_remedy(run: RunDirectory) -> None:
+    (file, *_) = sorted((shards_of(run) / "code").glob("train_*.documents.parquet"))
+    data = file.read_bytes()
+    try:
+        for damaged in (data[:-4], b"x" * len(data)):
+            file.write_bytes(damaged)
+            with pytest.raises(ShardError, match=rf"{file.name} cannot be read .*unit_\d+\.json, and run `midtrain prepare` again"):
+                replay_document(run, "0" * 32)
+    finally:
+        file.write_bytes(data)
 
 
 def test_the_command_prints_a_table_or_json_and_exports_the_same_rows(run: RunDirectory, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def task_of(file: Path, share: float = 0.0, fingerprint: str = "1") -> AuditTask
 def test_every_document_and_reject_is_counted_once(tmp_path: Path) -> None:
     file = write_texts(tmp_path / "a.jsonl", [*TEXTS, 5, ""])
     found = audit_unit(task_of(file, 0.3), watch())
-    assert (sum(found.num_documents.values()), len(found.rejects), found.num_read) == (40, 2, 42)
+    assert (sum(found.num_documents.values()), found.rejects.num_rows, found.num_read) == (40, 2, 42)
     assert all(found.num_documents.values())
     assert found.content.num_documents == found.num_documents["train"]
 
@@ -67,10 +67,11 @@ def test_an_audit_that_is_complete_is_known_by_its_marker(tmp_path: Path) -> Non
     assert audit_unit(task, watch(QUESTION)) == task.completed()
 
 
-@pytest.mark.parametrize("lost", ["audit_00000.json", "audit_00000.train.npy", "audit_00000.heldout.npy"])
+@pytest.mark.parametrize("lost", ["audit_00000.json", "audit_00000.train.npy", "audit_00000.heldout.npy", "audit_00000.rejects.jsonl"])
 def test_an_audit_that_lost_a_file_is_not_complete(tmp_path: Path, lost: str) -> None:
-    task = task_of(write_texts(tmp_path / "a.jsonl", TEXTS), 0.3)
+    task = task_of(write_texts(tmp_path / "a.jsonl", [*TEXTS, 5]), 0.3)
     audit_unit(task, watch())
+    assert task.completed()
     (task.unit.directory / lost).unlink()
     assert task.completed() is None
 

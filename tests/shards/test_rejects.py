@@ -83,6 +83,14 @@ def test_a_share_of_rejects_at_the_limit_passes_and_one_above_it_is_an_error(tmp
     assert "corpus.max_reject_share=0.124" in refusal(tmp_path / "corpus", vocabulary, replace(ANY, max_reject_share=0.124))
 
 
+def test_rows_that_one_reject_stands_for_are_counted_each(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    write_texts(tmp_path / "corpus" / "a.jsonl", ["good"] * 30)
+    parquet.write_table(pyarrow.table({"body": ["x"] * 10}), tmp_path / "corpus" / "b.parquet")
+    manifest = prepare(tmp_path / "corpus", vocabulary, replace(ANY, max_reject_share=0.25))
+    assert (manifest.rejects, manifest.num_read, len(listed(tmp_path))) == (10, 40, 1)
+    assert "10 of the 40 things read" in refusal(tmp_path / "corpus", vocabulary, replace(ANY, max_reject_share=0.2))
+
+
 def test_too_many_rejects_are_told_with_the_first_three_and_following_the_remedy_keeps_what_was_read(
     tmp_path: Path, vocabulary: Vocabulary
 ) -> None:

@@ -231,14 +231,17 @@ def test_a_file_that_changed_after_it_was_read_is_read_again_by_the_next_run(tmp
 
 
 def test_rejects_are_counted_and_kept_with_the_unit(tmp_path: Path, vocabulary: Vocabulary) -> None:
-    file = write_texts(tmp_path / "a.jsonl", ["good", 5, "", "good too"])
+    file = write_texts(tmp_path / "a.jsonl", ["good", 5, "", "good too", 6, 7])
     (unit,) = units_of(source_of(file), shards_in(tmp_path))
     task = task_of(unit, vocabulary)
     for result in (tokenise_unit(task), task.completed()):
         assert result is not None
-        assert [reject.origin for reject in result.rejects] == [f"{file}:2", f"{file}:3"]
+        assert [reject.origin for reject in result.rejects.first] == [f"{file}:2", f"{file}:3", f"{file}:5"]
+        assert result.rejects.num_rows == 4
         assert result.train is not None
         assert result.train.documents == 2
+    listed = task.unit.result("unit", ".rejects.jsonl").read_text()
+    assert [json.loads(line)["line"] for line in listed.splitlines()] == [2, 3, 5, 6]
 
 
 def test_a_source_of_rejects_alone_is_an_error_that_names_the_first(tmp_path: Path, vocabulary: Vocabulary) -> None:
