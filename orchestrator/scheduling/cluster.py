@@ -50,20 +50,24 @@ def ray_cluster(num_cpus: int, num_gpus: int = 0) -> Iterator[None]:
         "runtime_env": {"env_vars": {"TMPDIR": folder}},  # what torch and W&B leave in temporary files goes with the cluster
     }
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == "local" else {}))
+        _connect(address, own if address == "local" else {})
         yield
     except (SystemExit, KeyboardInterrupt):  # Ray's own handler of SIGTERM exits
         raise InterruptedRunError(
             "stopped by a signal. Go on with `midtrain prepare` or `midtrain resume`; what is done is kept."
         ) from None
-    except (OSError, RuntimeError, ValueError) as error:
-        if ray.is_initialized():
-            raise
-        raise InfrastructureError(f"no Ray cluster at RAY_ADDRESS={address}: {error}. Unset RAY_ADDRESS to start one here.") from error
     finally:
         with _undisturbed():
             ray.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _connect(address: str, own: dict[str, Any]) -> None:
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    except Exception as error:  # a node that does not come up in time is a bare Exception of Ray's
+        remedy = "See that this machine has memory and disk left, and try again." if own else "Unset RAY_ADDRESS to start one here."
+        raise InfrastructureError(f"no Ray cluster at RAY_ADDRESS={address}: {str(error).removesuffix('.')}. {remedy}") from error
 
 
 @contextmanager

@@ -186,7 +186,7 @@ def test_a_step_that_cannot_begin_another_mixture_is_refused_with_the_last_that_
 def test_other_content_or_another_role_under_a_name_that_was_trained_is_refused(changed: Supply) -> None:
     with pytest.raises(MixtureError, match="source 'web' is not what the run has trained: it was general, 60 sequences") as caught:
         amend(first(), [spec(), changed], [wish(0.3)], 20)
-    assert "another name" in str(caught.value)
+    assert "start a new run" in str(caught.value)
     assert amend(first(), [spec(), replace(changed, name="web2"), CODE], [wish(0.3)], 20).steps == STEPS
 
 
