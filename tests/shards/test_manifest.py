@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 
 from orchestrator.config.schema import Config
 from orchestrator.errors import ShardError
@@ -112,3 +113,13 @@ def test_following_the_remedy_of_a_shard_error_ends_it(config: Config, damaged: 
     assert "prepare" in remedy
     prepare_sources(config)
     read_everything()
+
+
+def test_the_hashes_of_a_shard_are_those_of_the_bytes_on_disk(config: Config) -> None:
+    for directory in Path(config.shards.dir).iterdir():
+        if directory.is_dir():
+            manifest = read_manifest(directory, directory.name)
+            for shard in (*manifest.train, *manifest.heldout):
+                tokens, *beside = ((directory / file).read_bytes() for file in shard.files)
+                assert shard.xxhash == xxhash.xxh3_128_hexdigest(tokens)
+                assert shard.marks_xxhash == xxhash.xxh3_128_hexdigest(b"".join(beside))
