@@ -16,7 +16,7 @@ from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import make_plan
 from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.shards.epoch import Layout, read_epoch
+from orchestrator.shards.epoch import layout_of, read_epoch
 from orchestrator.shards.manifest import Manifest, read_manifest
 from orchestrator.shards.preparation import chat_template_of, source_request
 from orchestrator.shards.vocabulary import Vocabulary, check_fits, load_vocabulary
@@ -115,7 +115,7 @@ def _ratios(spec_share: float | None, ratios: Mapping[str, float]) -> Ratios:
 
 
 def _supply(config: Config, manifest: Manifest) -> Supply:
-    layout = _layout(config)
+    layout = layout_of(config)
     epoch = read_epoch(Path(config.shards.dir) / manifest.name, manifest, "train", layout)
     return Supply(
         name=manifest.name,
@@ -125,14 +125,6 @@ def _supply(config: Config, manifest: Manifest) -> Supply:
         trained_tokens=epoch.trained_tokens,
         weight=exact(config.sources[manifest.name].weight),
         max_epochs=config.mixture.max_epochs.get(manifest.name, 1.0),
-    )
-
-
-def _layout(config: Config) -> Layout:
-    return Layout(
-        packing=config.shards.packing,
-        sequence_length=config.training.sequence_length,
-        document_attention=config.feed.document_attention,
     )
 
 
@@ -159,7 +151,7 @@ def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) 
 
 def _check_epochs(config: Config, manifest: Manifest) -> None:
     """Every split that is used must have something to train or to measure."""
-    name, source, layout = manifest.name, config.sources[manifest.name], _layout(config)
+    name, source, layout = manifest.name, config.sources[manifest.name], layout_of(config)
     length = layout.sequence_length
     kept_back = bool(source.heldout_paths) or source.heldout_share > 0
     for split, needed in (("train", True), ("heldout", kept_back)):

@@ -14,7 +14,7 @@ from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
-from orchestrator.shards.epoch import Layout
+from orchestrator.shards.epoch import layout_of
 
 
 def replay_step(run: RunDirectory, step: int) -> dict[str, Any]:
@@ -60,11 +60,9 @@ def replay_document(run: RunDirectory, document_id: str) -> dict[str, Any]:
 
 def _open(run: RunDirectory) -> tuple[Plan, list[SourceDocuments]]:
     plan, config = read_plan(run.plan), read_config(run.config)
-    packing, attention = config.shards.packing, config.feed.document_attention
-    layout = Layout(packing=packing, sequence_length=plan.sequence_length, document_attention=attention)
-    home = Path(config.shards.dir)
+    layout, home = layout_of(config), Path(config.shards.dir)
     return plan, [
-        SourceDocuments(home / manifest.name, manifest, packing=packing, sequence_length=plan.sequence_length)
+        SourceDocuments(home / manifest.name, manifest, packing=layout.packing, sequence_length=layout.sequence_length)
         for manifest in read_planned(plan, home, layout)
     ]
 

@@ -28,7 +28,7 @@ from orchestrator.feed.worker import FeedWorker, workers_for
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.shards.epoch import Layout, read_epoch
+from orchestrator.shards.epoch import Layout, layout_of, read_epoch
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.reader import ShardReader
 from orchestrator.tracking.metrics import MetricsFile
@@ -85,9 +85,7 @@ class _RankAttempt:
     def __init__(self, job: RankJob, run: RunDirectory, config: Config, plan: Plan) -> None:
         self._job, self._run, self._config, self._plan = job, run, config, plan
         self._ranks = _TorchRanks()
-        self._layout = Layout(
-            packing=config.shards.packing, sequence_length=plan.sequence_length, document_attention=config.feed.document_attention
-        )
+        self._layout = layout_of(config)
         self._manifests = read_planned(plan, Path(config.shards.dir), self._layout)
         self._engine = Engine(config.model, config.training, self._ranks.world_size)
         if config.feed.document_attention:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
+from orchestrator.config.schema import Config
 from orchestrator.shards.manifest import Manifest, Shard
 from orchestrator.shards.marks import read_spans, read_starts, untrained_before
 from orchestrator.shards.packed import read_packed
@@ -31,6 +32,15 @@ class Layout:
         if self.packing == "concatenate" and not self.document_attention:
             return manifest.fingerprint
         return xxhash.xxh3_128_hexdigest(f"{manifest.fingerprint}/{self.packing}/{self.document_attention}".encode())
+
+
+def layout_of(config: Config) -> Layout:
+    """The layout that a configuration asks for."""
+    return Layout(
+        packing=config.shards.packing,
+        sequence_length=config.training.sequence_length,
+        document_attention=config.feed.document_attention,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
