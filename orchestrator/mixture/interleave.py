@@ -1,6 +1,6 @@
 """Which source a sequence of a span comes from, in closed form.
 
-A span is a stretch of the stream in which every source has one rate, and wants a number of sequences (`spans.py`): it comes to a whole
+A span is a stretch of the stream in which every source has one rate, and wants a number of sequences (`layout.py`): it comes to a whole
 one beside that. Its sources are leaves of a binary tree. At each node the items that reach it are dealt to its two children along a line:
 of the first m items, the left child gets floor((m * rise + offset) / run). Where rise / run is the child's part of the node's rate and
 offset is run / 2, that rounds to the nearest. So any item can be placed without placing those before it, and nothing grows with the

@@ -96,8 +96,22 @@ class Plan:
 
     @cached_property
     def spans(self) -> Spans:
+        return self._lay_out()
+
+    def use_counts(self, counts: Ints) -> None:
+        """Lay out the spans by known counts, in place of computing these.
+
+        Args:
+            counts: (num_spans + 1, num_sources) the `spans.counts` of the same plan.
+
+        Raises:
+            ValueError: they are those of another plan.
+        """
+        vars(self)["spans"] = self._lay_out(counts)
+
+    def _lay_out(self, counts: Ints | None = None) -> Spans:
         is_spec = [source.role == "spec" for source in self.sources]
-        return Spans(self.stages, is_spec=is_spec, sequences_per_step=self.sequences_per_step)
+        return Spans(self.stages, is_spec=is_spec, sequences_per_step=self.sequences_per_step, counts=counts)
 
     @property
     def sequences(self) -> list[int]:

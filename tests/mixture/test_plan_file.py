@@ -6,12 +6,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 
 from orchestrator.errors import ConfigError
+from orchestrator.mixture.layout import StageLayout
 from orchestrator.mixture.plan import Amendment, Plan, PlannedSource
-from orchestrator.mixture.plan_file import read_plan, write_plan
+from orchestrator.mixture.plan_file import counts_file, read_plan, write_plan
 from orchestrator.mixture.planning import amended, make_plan
 from orchestrator.mixture.stages import Stage
 from orchestrator.mixture.summary import summarise
@@ -75,6 +77,58 @@ def test_a_file_that_was_changed_is_damaged(tmp_path: Path, old: str, new: str) 
     file.write_text(content.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"plan\.json is damaged .*Restore it, or start a new run"):
         read_plan(file)
+
+
+def _long_ramp(steps: int = 40_000) -> Plan:
+    supplies = [supply("spec", role="spec"), supply("code"), supply("prose")]
+    stages = [wish(0.0, 0.5, steps=steps - 5, key="ramp"), wish(0.5, key="rest")]
+    return make_plan(supplies, stages, total_tokens=steps * 5 * 8, sequence_length=8, sequences_per_step=5, seed=3)
+
+
+def test_counts_of_many_spans_are_kept_and_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = _long_ramp()
+    write_plan(plan, tmp_path / "plan.json")
+    assert counts_file(tmp_path / "plan.json") == tmp_path / "plan.counts.npz"
+    monkeypatch.setattr(StageLayout, "counts", lambda layout: pytest.fail("the spans are laid out again"))
+    again = read_plan(tmp_path / "plan.json")
+    numbers = np.arange(0, plan.num_sequences, 997)
+    assert again == plan
+    assert rows(again, numbers) == rows(plan, numbers)
+
+
+def test_counts_of_few_spans_are_not_kept(tmp_path: Path) -> None:
+    write_plan(PLAN, tmp_path / "plan.json")
+    assert [file.name for file in tmp_path.iterdir()] == ["plan.json"]
+
+
+@pytest.mark.parametrize("state", ["missing", "empty", "cut", "flipped", "another plan's", "pickled", "no archive", "other arrays"])
+def test_counts_that_are_not_those_of_the_plan_are_computed_again(tmp_path: Path, state: str) -> None:
+    file, plan = tmp_path / "plan.json", _long_ramp()
+    write_plan(plan, file)
+    kept = counts_file(file)
+    content = kept.read_bytes()
+    middle = len(content) // 2
+    if state == "missing":
+        kept.unlink()
+    elif state == "another plan's":
+        write_plan(_long_ramp(40_001), tmp_path / "other.json")
+        counts_file(tmp_path / "other.json").rename(kept)
+    elif state == "pickled":
+        np.savez(kept, fingerprint=np.array(plan.fingerprint), counts=np.array([_Opened()], dtype=object))
+    elif state == "other arrays":
+        np.savez(kept, fingerprint=np.array(plan.fingerprint), counts=plan.spans.counts[:-1])
+    else:
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        kept.write_bytes({"empty": b"", "cut": content[:middle], "flipped": flipped, "no archive": b"counts"}[state])
+    numbers = np.arange(0, plan.num_sequences, 997)
+    assert rows(read_plan(file), numbers) == rows(plan, numbers)
+
+
+class _Opened:
+    """What must not be unpickled."""
+
+    def __reduce__(self) -> Any:
+        return pytest.fail, ("a pickle was opened",)
 
 
 OTHER_VALUES: dict[str, Any] = {

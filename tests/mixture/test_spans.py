@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,26 @@ def test_stages_that_are_added_at_the_end_change_nothing_before(plan: Plan, data
     more = data.draw(st.lists(stages(len(plan.sources), plan.sequences_per_step), min_size=1, max_size=2))
     longer = replace(plan, stages=(*plan.stages, *more))
     assert rows(longer, whole(plan)) == rows(plan)
+
+
+@LAW
+@given(plans())
+def test_spans_by_known_counts_are_those_that_were_laid_out_one_after_the_other(plan: Plan) -> None:
+    again = replace(plan)
+    again.use_counts(plan.spans.counts)
+    assert rows(again) == rows(plan)
+    assert again.sequences == plan.sequences
+
+
+@LAW
+@given(plans(), st.data())
+def test_counts_of_other_stages_are_refused(plan: Plan, data: st.DataObject) -> None:
+    counts = plan.spans.counts.copy()
+    span, source = (data.draw(st.integers(0, size - 1)) for size in counts.shape)
+    counts[span, source] += 1
+    for other in (counts, counts[:-1], plan.spans.counts[1:], counts[:0], plan.spans.counts[:, :-1], counts[0]):
+        with pytest.raises(ValueError):
+            plan.use_counts(other)
 
 
 @LAW
