@@ -37,9 +37,10 @@ PEERS = (
     Entry("datasets_streaming", "HF datasets, streaming", "peers", _ALL),
     Entry("megatron", "megatron-core", "peers", _ALL),
 )
+_BOTH_TEXTS = frozenset({"preparing", "preparing large"})
 TOKENISERS = (
-    Entry("encode_batch", "tokenizers, encode_batch alone", "own", frozenset({"preparing"})),
-    Entry("ours", "midtrain prepare", "own", frozenset({"preparing"})),
+    Entry("encode_batch", "tokenizers, encode_batch alone", "own", _BOTH_TEXTS),
+    Entry("ours", "midtrain prepare", "own", _BOTH_TEXTS),
     Entry("ours_units", "midtrain prepare, Ray already started", "own", frozenset({"preparing"})),
     Entry("hf_datasets", "HF datasets.map", "peers", frozenset({"preparing"})),
     Entry("datatrove", "datatrove DocumentTokenizer", "peers", frozenset({"preparing"})),

@@ -19,8 +19,9 @@ class Settings:
         window_seconds: of one measurement of throughput.
         prefixes: lengths up to which ratio errors are looked for, in sequences.
         rank_steps: how many steps of the world sizes are compared.
-        text_bytes: of the text that is tokenised.
-        text_repetitions: of that.
+        text_bytes: of the text that every tool tokenises.
+        large_text_bytes: of the text beside which what starts and ends whatever the size is small.
+        text_repetitions: of both.
         memory_batches: at how many batches memory is looked at, twice.
         scale_tokens, scale_shards, scale_sources: of the large manifests.
     """
@@ -31,6 +32,7 @@ class Settings:
     prefixes: tuple[int, ...] = (100, 1_000, 10_000)
     rank_steps: int = 100
     text_bytes: int = 40_000_000
+    large_text_bytes: int = 256_000_000
     text_repetitions: int = 3
     memory_batches: tuple[int, int] = (10_000, 100_000)
     scale_tokens: int = 15_000_000_000_000
@@ -56,6 +58,7 @@ QUICK = Settings(
     repetitions=2,
     window_seconds=0.3,
     text_bytes=3_000_000,
+    large_text_bytes=6_000_000,
     text_repetitions=2,
     memory_batches=(1_000, 10_000),
     scale_tokens=150_000_000_000,

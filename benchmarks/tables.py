@@ -153,7 +153,11 @@ def _of(same: int, steps: int) -> str:
     return f"yes, {same} of {steps}" if same == steps else f"**no**, {same} of {steps}"
 
 
-def _preparing(found: dict[str, Any], settings: dict[str, Any]) -> str:
+def _preparing(found: list[dict[str, Any]], settings: dict[str, Any]) -> str:
+    return "\n\n".join(_preparing_text(each) for each in found)
+
+
+def _preparing_text(found: dict[str, Any]) -> str:
     tools, megabytes = found["tools"], found["text_bytes"] / 1e6
     tokens = [number for tool in tools.values() for cell in tool.values() for number in cell.get("tokens", [])]
     most = max(tokens, default=0)
@@ -166,7 +170,7 @@ def _preparing(found: dict[str, Any], settings: dict[str, Any]) -> str:
         f"starting Python and imports are counted for the whole command only. Tokens: how many are missing "
         f"of {most:,}, a separator a document counted."
     )
-    return _section("Preparing", said, table(["", "1 core", "2 cores", "tokens missing"], rows))
+    return _section(f"Preparing {megabytes:.0f} MB", said, table(["", "1 core", "2 cores", "tokens missing"], rows))
 
 
 def _rate(cell: dict[str, Any], megabytes: float) -> str:

@@ -14,14 +14,23 @@ _TIMEOUT = 300.0
 _GIVEN_MODEL = ROOT / "data" / "demo" / "base_model"
 
 
-def measure(bench: Bench, entries: list[Entry], given_text: Path | None) -> dict[str, Any]:
+def measure(bench: Bench, entries: list[Entry], given_text: Path | None) -> list[dict[str, Any]]:
+    """Every tool on the usual text, and those that take part on the large one; see `_measure_text`."""
+    texts = {"preparing": bench.settings.text_bytes, "preparing large": bench.settings.large_text_bytes}
+    return [
+        _measure_text(bench, [entry for entry in entries if name in entry.measures], given_text, num_bytes)
+        for name, num_bytes in texts.items()
+    ]
+
+
+def _measure_text(bench: Bench, entries: list[Entry], given_text: Path | None, num_bytes: int) -> dict[str, Any]:
     """Every tool on one core and on two, in turn, each time in a fresh process.
 
     Returns:
         {"text_bytes", "tools": {key: {"1": {"seconds": one a repetition, "tokens"}, "2": …} or failures}}
     """
-    text = bench.work / "text" / str(bench.settings.text_bytes)
-    text_bytes = write_text(text, given_text, bench.settings.text_bytes)
+    text = bench.work / "text" / str(num_bytes)
+    text_bytes = write_text(text, given_text, num_bytes)
     model = bench.work / "text" / "model"
     write_tokenizer(model, _GIVEN_MODEL, text)
     token, token_id = separator(model)
@@ -29,7 +38,7 @@ def measure(bench: Bench, entries: list[Entry], given_text: Path | None) -> dict
     tools: dict[str, dict[str, Any]] = {entry.key: {} for entry in entries}
     turns = [(entry, cores) for entry in entries for cores in CORES]
     for repetition in range(bench.settings.text_repetitions):
-        tell(f"preparing, {repetition + 1} of {bench.settings.text_repetitions}")
+        tell(f"preparing {text_bytes / 1e6:.0f} MB, {repetition + 1} of {bench.settings.text_repetitions}")
         for entry, cores in random.Random(repetition).sample(turns, len(turns)):
             cell = tools[entry.key].setdefault(str(cores), {"seconds": [], "tokens": []})
             if not failed(cell):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import zstandard
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from benchmarks.rows import VOCABULARY
-from orchestrator.demo.general_text import PACKAGES, package_documentation, standard_library
+from orchestrator.demo.general_text import PACKAGES, package_documentation, python_source
 
 NUM_FILES = 8
 _END = "<|endoftext|>"
@@ -49,7 +50,9 @@ def _given(folder: Path) -> Iterator[str]:
 def _found() -> Iterator[str]:
     places = {name: Path(path) for name, path in sysconfig.get_paths().items()}
     yield from (text for _, text in package_documentation(places["purelib"], PACKAGES))
-    yield from (text for _, text in standard_library(places["stdlib"]))
+    yield from (text for _, text in python_source(places["stdlib"]))
+    packages = sorted(Path(path) for path in sys.path if path.endswith("-packages"))
+    yield from (text for folder in packages for _, text in python_source(folder))
 
 
 def _until(texts: Iterable[str], num_bytes: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""General text that every machine with Python on it has: the standard library's source, and English documentation of installed packages."""
+"""General text that every machine with Python on it has: source code, and English documentation of installed packages."""
 
 import ast
 import itertools
@@ -18,11 +18,11 @@ _ENGLISH = re.compile(r"\b(?:the|of|to|is|and|a|in|that|for|this|be|if)\b", re.I
 _WORD = re.compile(r"\S+")
 
 
-def standard_library(root: Path) -> Iterator[tuple[str, str]]:
-    """The Python files of the standard library, its tests left out.
+def python_source(root: Path) -> Iterator[tuple[str, str]]:
+    """The Python files below a directory, tests and installed packages left out.
 
     Args:
-        root: the library's directory.
+        root: the directory, such as that of the standard library.
 
     Yields:
         (path below the root, text), in the order of the paths.
@@ -61,7 +61,7 @@ def write_general_text(target: Path) -> None:
     """
     paths = sysconfig.get_paths()
     target.mkdir(parents=True, exist_ok=True)
-    _write_once(target / "python_source.jsonl", standard_library(Path(paths["stdlib"])))
+    _write_once(target / "python_source.jsonl", python_source(Path(paths["stdlib"])))
     _write_once(target / "package_docs.jsonl", package_documentation(Path(paths["purelib"]), PACKAGES))
 
 
