@@ -31,16 +31,17 @@ def test_each_expectation_is_judged_by_its_own_figure(values: tuple[float, float
     assert [expected.met for expected in judge(summary(*values))] == met
 
 
-@pytest.mark.parametrize("flops_per_second", [1e9, 6e10, 1e12, 1e15])
-def test_the_batch_and_the_updates_fit_any_machine(flops_per_second: float) -> None:
-    values = dict(word.split("=") for word in fit_to_machine(Speed("fp32", flops_per_second)))
+@pytest.mark.parametrize("tokens_per_second", [2, 100, 2e3, 2e6])
+def test_the_batch_and_the_updates_fit_any_machine(tokens_per_second: float) -> None:
+    values = dict(word.split("=") for word in fit_to_machine(Speed("fp32", tokens_per_second)))
     micro_batch, updates = int(values["training.micro_batch"]), int(values["checkpoints.every_steps"]) * 2
     assert int(values["training.sequences_per_step"]) == 2 * micro_batch
     assert int(values["mixture.total_tokens"]) % (2 * micro_batch * 128) == 0
-    assert 120 <= updates <= 180
+    assert 160 <= updates <= 180
+    assert int(values["mixture.total_tokens"]) * 0.25 <= 80_000, "the spec has 96,319 tokens to train on, each once"
 
 
 def test_the_measured_speed_is_that_of_the_faster_precision() -> None:
     speed = measure_speed()
     assert speed.precision in ("fp32", "bf16")
-    assert speed.flops_per_second > 1e8
+    assert speed.tokens_per_second > 1
