@@ -146,10 +146,9 @@ def pack_sources(shards_dir: Path, manifests: Sequence[Manifest], sequence_lengt
     tasks = {manifest.name: plan_packing(shards_dir / manifest.name, manifest, sequence_length) for manifest in manifests}
     packed = iter(steps.do(_PACK, pack_shard, [task for own in tasks.values() for task in own]))
     for manifest in manifests:
-        directory = shards_dir / manifest.name
         if own := tasks[manifest.name]:
-            finish_packing(directory, manifest, sequence_length, [next(packed) for _ in own])
-        _tell_packing(directory, manifest, sequence_length, steps)
+            finish_packing(manifest, own, [next(packed) for _ in own])
+        _tell_packing(shards_dir / manifest.name, manifest, sequence_length, steps)
 
 
 def _tell_packing(directory: Path, manifest: Manifest, sequence_length: int, steps: Steps) -> None:

@@ -76,24 +76,41 @@ class PackTask:
         """Bytes of what there is to read."""
         return ON_DISK.itemsize * (self.shard.documents + 2 * self.shard.untrained_spans)
 
+    @property
+    def index(self) -> Path:
+        return self.directory / _index_file(self.shard, self.sequence_length)
+
+    @property
+    def marker(self) -> Path:
+        """There from when the shard is packed until its source is."""
+        return self.index.with_suffix(".json")
+
     def completed(self) -> PackedShard | None:
-        """None: a source is packed as a whole, which `plan_packing` looks up."""
-        return None
+        """The result, if this very shard was packed by a preparation that did not come to its source's end."""
+        try:
+            content = json.loads(self.marker.read_text(encoding="utf-8"))
+            packed = PackedShard(**content["packed"])
+            is_complete = content["shard"] == asdict(self.shard) and self.index.stat().st_size == packed.index_bytes
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return packed if is_complete else None
 
 
 def pack_shard(task: PackTask) -> PackedShard:
-    """Pack a shard, and write its index.
+    """Pack a shard, and write its index and then its marker.
 
     Raises:
         OrchestratorError: the shard's starts or spans are missing or damaged, or the index cannot be written.
     """
     starts = read_starts(task.directory, task.shard)
     packing = pack(np.diff(starts, append=task.shard.tokens), task.sequence_length + 1)
-    path = task.directory / _index_file(task.shard, task.sequence_length)
     index = np.concatenate([packing.first_pieces, packing.starts, packing.lengths]).astype("<u8").tobytes()
+    packed = _count(packing, read_spans(task.directory, task.shard))
     with writing_to(task.directory):
-        write_whole(path, index)
-    return _count(packing, read_spans(task.directory, task.shard))
+        task.marker.unlink(missing_ok=True)  # it may speak of another shard of this name
+        write_whole(task.index, index)
+        write_whole(task.marker, json.dumps({"shard": asdict(task.shard), "packed": asdict(packed)}).encode() + b"\n")
+    return packed
 
 
 def _count(packing: Packing, spans: Ints) -> PackedShard:
@@ -114,30 +131,33 @@ def _count(packing: Packing, spans: Ints) -> PackedShard:
 def plan_packing(directory: Path, manifest: Manifest, sequence_length: int) -> list[PackTask]:
     """The shards of a source that are to be packed for a sequence length: all of them, those of its held-out split last; or none, as
     they are packed. If they are not, the counts of another packing are taken back."""
-    shards = [*manifest.train, *manifest.heldout]
+    shards = (*manifest.train, *manifest.heldout)
+    tasks = [PackTask(directory=directory, shard=shard, sequence_length=sequence_length) for shard in shards]
     try:
         packed = read_packed(directory, manifest, sequence_length)
-        indices = [directory / _index_file(shard, sequence_length) for shard in shards]
-        is_packed = [path.stat().st_size for path in indices] == [shard.index_bytes for shard in (*packed.train, *packed.heldout)]
+        is_packed = [task.index.stat().st_size for task in tasks] == [shard.index_bytes for shard in (*packed.train, *packed.heldout)]
     except (ShardError, OSError):
         is_packed = False
     if not is_packed:
         _counts_file(directory, sequence_length).unlink(missing_ok=True)  # it speaks of what is replaced now
-    return [] if is_packed else [PackTask(directory=directory, shard=shard, sequence_length=sequence_length) for shard in shards]
+    return [] if is_packed else tasks
 
 
-def finish_packing(directory: Path, manifest: Manifest, sequence_length: int, shards: Sequence[PackedShard]) -> None:
-    """Write the counts of a source, by which it is packed.
+def finish_packing(manifest: Manifest, tasks: Sequence[PackTask], shards: Sequence[PackedShard]) -> None:
+    """Write the counts of a source, by which it is packed, and remove its shards' markers.
 
     Args:
-        directory, manifest: of the source.
-        sequence_length: in tokens.
-        shards: what became of each shard, in the order of `plan_packing`.
+        manifest: of the source.
+        tasks: as `plan_packing` gave them, at least one.
+        shards: what became of each.
     """
     train, heldout = list(shards[: len(manifest.train)]), list(shards[len(manifest.train) :])
+    directory, sequence_length = tasks[0].directory, tasks[0].sequence_length
     packed = PackedSource(manifest=manifest.fingerprint, sequence_length=sequence_length, train=train, heldout=heldout)
     with writing_to(directory):
         write_whole(_counts_file(directory, sequence_length), json.dumps(asdict(packed)).encode() + b"\n")
+    for task in tasks:
+        task.marker.unlink(missing_ok=True)
 
 
 def read_packed(directory: Path, manifest: Manifest, sequence_length: int) -> PackedSource:

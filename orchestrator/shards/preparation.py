@@ -25,7 +25,7 @@ from orchestrator.shards.vocabulary import Vocabulary
 
 _REJECTS = "rejects.jsonl"
 _OF_A_UNIT = re.compile(r"(?:train|heldout|unit|audit)_\d{5,}\..+")
-_PACKED = re.compile(r"((?:train|heldout)_\d{5,})\.best_fit_\d+\.bin")
+_PACKED = re.compile(r"((?:train|heldout)_\d{5,})\.best_fit_\d+\.(?:bin|json)")
 _PARTIAL = re.compile(r".+\.partial-\d+")
 
 

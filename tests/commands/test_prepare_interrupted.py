@@ -133,10 +133,10 @@ def test_a_driver_and_then_a_worker_that_are_killed_cost_only_what_was_not_compl
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def limited(home: Path, size: int) -> subprocess.CompletedProcess[str]:
+def limited(home: Path, size: int, *more: str) -> subprocess.CompletedProcess[str]:
     """The command where no file may grow over a size, which fails a write as a full disk does. Ray could not start there."""
     return subprocess.run(
-        [sys.executable, "-c", IN_PROCESS + PROGRAM, str(size), "prepare", *words(home)],
+        [sys.executable, "-c", IN_PROCESS + PROGRAM, str(size), "prepare", *words(home), *more],
         cwd=home,
         capture_output=True,
         text=True,
@@ -162,6 +162,22 @@ def test_a_full_disk_is_one_message_and_leaves_complete_units_valid(tmp_path: Pa
     assert list((tmp_path / "shards").rglob("*partial*")) == []
     assert limited(tmp_path, resource.RLIM_INFINITY).returncode == 0
     assert unchanged(done)
+    assert contents(tmp_path / "shards") == contents(tmp_path / "reference")
+
+
+def test_a_full_disk_while_packing_leaves_packed_shards_valid(tmp_path: Path) -> None:
+    write_everything(tmp_path)
+    write_web(tmp_path, lambda number: 10 if number < 3 else 400, 20)
+    prepare_sources(load_config(words(tmp_path)))
+    prepare_sources(load_config([*words(tmp_path, "reference"), "shards.packing=best_fit"]))
+    ended = limited(tmp_path, 15_000, "shards.packing=best_fit")
+    assert (ended.returncode, ended.stdout) == (6, ""), ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith(f"error: cannot write to {tmp_path}/shards/web: [Errno 27] File too large")
+    markers = sorted((tmp_path / "shards" / "web").glob("train_*.best_fit_*.json"))
+    assert [path.name.split(".")[0] for path in markers] == ["train_00000", "train_00001", "train_00002"]
+    packed = {path.with_suffix(".bin"): path.with_suffix(".bin").stat().st_mtime_ns for path in markers}
+    assert limited(tmp_path, resource.RLIM_INFINITY, "shards.packing=best_fit").returncode == 0
+    assert unchanged(packed)
     assert contents(tmp_path / "shards") == contents(tmp_path / "reference")
 
 

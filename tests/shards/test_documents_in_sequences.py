@@ -80,7 +80,8 @@ def write(folder: Path, shards: list[Written], packing: PackingMethod, length: i
     manifest = write_source(folder, shards, separator_id=SEPARATOR)
     if packing == "best_fit":
         (folder / f"best_fit_{length}.json").unlink(missing_ok=True)  # these shards have no hashes that tell them apart
-        finish_packing(folder, manifest, length, [pack_shard(task) for task in plan_packing(folder, manifest, length)])
+        tasks = plan_packing(folder, manifest, length)
+        finish_packing(manifest, tasks, [pack_shard(task) for task in tasks])
     return manifest
 
 
@@ -170,6 +171,19 @@ def test_a_packing_that_is_replaced_is_not_taken_for_complete_when_its_shards_co
     (task, *_) = plan_packing(tmp_path, other, 4)
     pack_shard(task)  # and no more: killed
     assert len(plan_packing(tmp_path, one, 4)) == len(SHARDS)
+
+
+def test_a_marker_speaks_of_its_own_shard_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = write_source(tmp_path, SHARDS, separator_id=SEPARATOR)
+    one, other = plan_packing(tmp_path, manifest, 4)
+    packed = pack_shard(one)
+    assert (one.completed(), other.completed()) == (packed, None)
+    changed = replace(one, shard=replace(one.shard, marks_xxhash="another"))
+    assert changed.completed() is None
+    monkeypatch.setattr("orchestrator.shards.packed.write_whole", lambda path, content: path.write_bytes(content) and 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        pack_shard(changed)  # killed before its marker is there
+    assert one.completed() is None
 
 
 def test_an_index_of_another_size_is_packed_again(tmp_path: Path) -> None:

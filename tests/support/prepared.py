@@ -61,7 +61,8 @@ def prepare_source(
 def pack_source(config: Config, manifest: Manifest) -> None:
     """Pack one source, its shards one after the other."""
     directory, length = Path(config.shards.dir) / manifest.name, config.training.sequence_length
-    finish_packing(directory, manifest, length, [pack_shard(task) for task in plan_packing(directory, manifest, length)])
+    tasks = plan_packing(directory, manifest, length)
+    finish_packing(manifest, tasks, [pack_shard(task) for task in tasks])
 
 
 def prepare_sources(config: Config, pool: Pool | None = None) -> dict[str, Manifest]:
