@@ -54,9 +54,9 @@ def run_demo(console: Console) -> None:
 def _run_anew(console: Console) -> None:
     speed = measure_speed()
     config = load_config(["experiment=demo", *fit_to_machine(speed)])
-    console.note(
-        f"this machine is faster in {speed.precision}; the budget of {config.mixture.total_tokens:,} tokens should take at most 5 minutes"
-    )
+    tokens = config.mixture.total_tokens
+    minutes = tokens / speed.tokens_per_second / 60
+    console.note(f"this machine is faster in {speed.precision}; training {tokens:,} tokens should take about {minutes:.0f} minutes")
     show_prepared(prepare(config, console), console)
     show_plan(summarise(plan_run(config)), config, console)
     train(config, console)
