@@ -156,8 +156,8 @@ def finish_packing(manifest: Manifest, tasks: Sequence[PackTask], shards: Sequen
     packed = PackedSource(manifest=manifest.fingerprint, sequence_length=sequence_length, train=train, heldout=heldout)
     with writing_to(directory):
         write_whole(_counts_file(directory, sequence_length), json.dumps(asdict(packed)).encode() + b"\n")
-    for task in tasks:
-        task.marker.unlink(missing_ok=True)
+        for task in tasks:
+            task.marker.unlink(missing_ok=True)
 
 
 def read_packed(directory: Path, manifest: Manifest, sequence_length: int) -> PackedSource:
