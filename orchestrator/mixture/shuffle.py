@@ -13,7 +13,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from orchestrator.mixture.interleave import Ints, divided
+
 Keys = NDArray[np.uint64]
 ROUNDS = 8
 SMALL = 64
@@ -36,7 +37,7 @@ def shuffled(draws: Ints, *, size: int, key: int) -> tuple[Ints, Ints]:
     Returns:
         (n,) epochs from 0, and (n,) positions within the epoch; over one epoch the positions are a permutation of 0 … size-1.
     """
-    epochs, indices = np.divmod(np.asarray(draws, dtype=np.int64), size)
+    epochs, indices = divided(np.asarray(draws, dtype=np.int64), size)
     keys = _keys(epochs, key)
     if size <= SMALL:
         return epochs, _sorted(indices, keys, size)
@@ -93,23 +94,30 @@ def _sorted(indices: Ints, keys: Keys, size: int) -> Ints:
 
 
 def _feistel(cells: Ints, keys: Keys, rows: int, columns: int, *, backwards: bool = False) -> Ints:
-    row, column = np.divmod(cells.astype(np.uint64), np.uint64(columns))
+    """Every round works in place, on arrays that lie in the processor's cache."""
+    row, column = (part.view(np.uint64) for part in divided(cells, columns))
     for number in reversed(range(ROUNDS)) if backwards else range(ROUNDS):
-        moving, still, width = (row, column, rows) if number % 2 == 0 else (column, row, columns)
-        step = _below(np.uint64(width), still, keys, number)
-        moving = moving + (np.uint64(width) - step if backwards else step)
-        moving = np.minimum(moving, moving - np.uint64(width))  # below zero wraps to what is very large
-        row, column = (moving, still) if number % 2 == 0 else (still, moving)
-    return (row * np.uint64(columns) + column).astype(np.int64)
+        moving, still, width = (row, column, np.uint64(rows)) if number % 2 == 0 else (column, row, np.uint64(columns))
+        step = _below(width, still, keys, number)
+        moving += np.subtract(width, step, out=step) if backwards else step
+        np.minimum(moving, np.subtract(moving, width, out=step), out=moving)  # below zero wraps to what is very large
+    row *= np.uint64(columns)
+    row += column
+    return row.view(np.int64)
 
 
 def _below(width: np.uint64, values: Keys, keys: Keys, number: int) -> Keys:
     """A keyed hash of values, evenly spread over 0 … width-1: the upper half of a product's bits, scaled (Lemire, "Fast Random Integer
     Generation in an Interval", 2019)."""
-    hashes = (values + (np.uint64(number + 1) << np.uint64(56))) * _GOLDEN ^ keys
+    hashes = values + (np.uint64(number + 1) << np.uint64(56))
+    hashes *= _GOLDEN
+    hashes ^= keys
     hashes ^= hashes >> np.uint64(29)
     hashes *= np.uint64(0xBF58476D1CE4E5B9)
-    return ((hashes >> np.uint64(32)) * width) >> np.uint64(32)
+    hashes >>= np.uint64(32)
+    hashes *= width
+    hashes >>= np.uint64(32)
+    return hashes
 
 
 def _mix(values: Keys) -> Keys:
