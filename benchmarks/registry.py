@@ -28,6 +28,7 @@ _ALL = frozenset({"throughput", "resume", "ratio", "ranks"})
 
 PEERS = (
     Entry("limit", "the limit: gather, no loader", "own", frozenset({"throughput"})),
+    Entry("limit_in_blocks", "the limit in blocks of 2 MiB", "own", frozenset({"throughput"})),
     Entry("ours", "midtrain, in process", "own", _ALL),
     Entry("mosaic", "MosaicML streaming", "mosaic", _ALL),
     Entry("mosaic_stratified", "MosaicML streaming, stratified", "mosaic", frozenset({"ratio", "ranks"})),

@@ -88,7 +88,7 @@ def _throughput(found: dict[str, Any], settings: dict[str, Any]) -> str:
     said = (
         "Million trained tokens a second that a loader hands out in one process, construction and first batch not counted. "
         "Columns: spec:general, sequences a batch. The limit copies random rows of one mapped file into one "
-        "buffer, with nothing planned or looked up."
+        "buffer of a batch, or of a block, with nothing planned or looked up."
     )
     return _section("Throughput", said, table(["", *cells], rows))
 

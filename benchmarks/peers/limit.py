@@ -15,13 +15,15 @@ _ROW_BYTES = 2 * ROW
 
 
 class _Loader:
-    def __init__(self, rows: Rows, positions: Ids, batch: int) -> None:
-        self._rows, self._positions, self._batch = rows, positions, batch
+    def __init__(self, rows: Rows, positions: Ids, batch: int, at_once: int) -> None:
+        self._rows, self._positions, self._batch, self._at_once = rows, positions, batch, at_once
 
     def __iter__(self) -> Iterator[Any]:
-        batch = np.empty((self._batch, ROW), np.uint16)
-        for start in range(0, len(self._positions), self._batch):
-            yield np.take(self._rows, self._positions[start : start + self._batch], axis=0, out=batch, mode="clip")
+        buffer = np.empty((self._at_once, ROW), np.uint16)
+        for start in range(0, len(self._positions), self._at_once):
+            here = self._positions[start : start + self._at_once]
+            rows = np.take(self._rows, here, axis=0, out=buffer[: len(here)], mode="clip")
+            yield from (rows[first : first + self._batch] for first in range(0, len(here), self._batch))
 
     def state(self, steps: int) -> Any:
         raise NotImplementedError("it plans nothing")
@@ -33,6 +35,7 @@ class Limit:
     name = "limit"
     modules = ("numpy",)
     configuration = "numpy.take from one mapped, touched file into a preallocated batch"
+    block_bytes: int | None = None
 
     def convert(self, sources: Mapping[str, Iterable[Rows]], folder: Path) -> None:
         counts = {}
@@ -46,7 +49,8 @@ class Limit:
     def load(self, folder: Path, mix: Mix, state: Any = None) -> _Loader:
         rows = np.asarray(np.memmap(folder / "rows.bin", np.uint16, "r")).reshape(-1, ROW)
         rows[:, :: ROW - 1].max()  # every page is mapped before the clock runs
-        return _Loader(rows, _positions(json.loads((folder / "counts.json").read_text()), mix), mix.batch)
+        at_once = self.block_bytes // _ROW_BYTES // mix.batch * mix.batch if self.block_bytes else mix.batch
+        return _Loader(rows, _positions(json.loads((folder / "counts.json").read_text()), mix), mix.batch, at_once)
 
 
 def _positions(counts: dict[str, int], mix: Mix) -> Ids:
