@@ -58,7 +58,7 @@ class StageLayout:
         weights = self._due(self._length)
         self._sides = [[source for source, weight in enumerate(weights) if weight and is_spec[source] == side] for side in (True, False)]
         self._shape = dealing_shape(*({source: weights[source] for source in side} for side in self._sides))
-        self._rated = [source for source, count in enumerate(stage.exact) if count is None]
+        self._rated = frozenset(source for source, count in enumerate(stage.exact) if count is None)
         self._room = self._length - sum(count or 0 for count in stage.exact)
         self._owed = owed
         # An exact count is exact whatever was before: what its source is owed waits for a stage that asks for no count of it.

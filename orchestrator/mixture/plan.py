@@ -14,6 +14,8 @@ from orchestrator.mixture.shuffle import shuffle_key, shuffled, unshuffled
 from orchestrator.mixture.spans import Spans
 from orchestrator.mixture.stages import Stage, due_before
 
+ORDER = 1  # the number of the way from a plan to its order: raised when the same plan comes to another one
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedSource:
@@ -105,7 +107,7 @@ class Plan:
             counts: (num_spans + 1, num_sources) the `spans.counts` of the same plan.
 
         Raises:
-            ValueError: they are those of another plan.
+            ValueError: they do not add up to its spans.
         """
         vars(self)["spans"] = self._lay_out(counts)
 
@@ -121,7 +123,7 @@ class Plan:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of all that decides the order of training."""
-        content = asdict(replace(self, request="", amendments=()))
+        content = asdict(replace(self, request="", amendments=())) | {"order": ORDER}
         return xxhash.xxh3_128_hexdigest(json.dumps(content, sort_keys=True, default=str).encode())
 
     def fingerprints_at(self, step: int) -> set[str]:

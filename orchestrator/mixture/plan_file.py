@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from orchestrator.errors import ConfigError
-from orchestrator.mixture.plan import Amendment, Plan, PlannedSource
+from orchestrator.mixture.plan import ORDER, Amendment, Plan, PlannedSource
 from orchestrator.mixture.stages import Stage
 from orchestrator.mixture.summary import summarise
 from orchestrator.runs.durable import write_whole
 
-_MANY_SPANS = 256  # half a millisecond each with 40 sources
+_MANY_SPANS = 256  # in all stages; half a millisecond each with 40 sources
 
 
 def counts_file(path: Path) -> Path:
@@ -27,13 +27,15 @@ def counts_file(path: Path) -> Path:
 def write_plan(plan: Plan, path: Path) -> None:
     """Write `plan.json`: what `read_plan` needs, with exact shares as "3/10", and a summary for people.
 
-    The counts of a ramp of many spans come first, into a file of their own: they follow from the plan, and are kept to be computed once.
+    The counts of many spans come first, into a file of their own: they follow from the plan, and are kept to be computed once.
     """
     if len(plan.spans.counts) > _MANY_SPANS:
         counts = io.BytesIO()
         np.savez(counts, fingerprint=np.array(plan.fingerprint), counts=plan.spans.counts)
         write_whole(counts_file(path), counts.getvalue())
-    content = {"plan": asdict(plan), "fingerprint": plan.fingerprint, "summary": summarise(plan)}
+    else:
+        counts_file(path).unlink(missing_ok=True)  # of the plan that this one replaces
+    content = {"order": ORDER, "plan": asdict(plan), "fingerprint": plan.fingerprint, "summary": summarise(plan)}
     write_whole(path, json.dumps(content, indent=2, default=str).encode() + b"\n")
 
 
@@ -41,10 +43,15 @@ def read_plan(path: Path) -> Plan:
     """Read what `write_plan` wrote.
 
     Raises:
-        ConfigError: it is missing or damaged.
+        ConfigError: it is missing or damaged, or of a version that orders sequences otherwise.
     """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["order"] != ORDER:
+            raise ConfigError(
+                f"{path} was made by a version of midtrain with order {stored['order']}; this one's is {ORDER}, and would lose and repeat "
+                f"sequences. Go on with that version, or start a new run."
+            )
         plan = _plan_of(stored["plan"])
         if plan.fingerprint != stored["fingerprint"]:
             raise ValueError(f"its fingerprint is {stored['fingerprint']}, its content's {plan.fingerprint}")
@@ -62,7 +69,7 @@ def _use_counts(plan: Plan, path: Path) -> None:
         with np.load(path, allow_pickle=False) as kept:
             if str(kept["fingerprint"]) == plan.fingerprint:
                 plan.use_counts(kept["counts"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, zipfile.BadZipFile):
         return
 
 

@@ -32,7 +32,7 @@ class Spans:
             counts: the attribute, where it is known of the same stages.
 
         Raises:
-            ValueError: the counts are those of other stages.
+            ValueError: the counts do not add up to the spans of these stages.
         """
         self._num_sources = len(is_spec)
         self._layouts: list[StageLayout] = []
@@ -116,5 +116,5 @@ def _had(counts: Ints, layout: StageLayout, first: int) -> Ints:
     """(num_spans, num_sources) what each source has had of a stage at the end of each of its spans, by the counts of all spans."""
     had = counts[first + 1 : first + 1 + len(layout.ends)] - counts[first : first + 1]
     if had.sum(axis=1).tolist() != layout.ends:
-        raise ValueError("the counts are those of other stages")
+        raise ValueError("the counts do not add up to the spans of these stages")
     return had

@@ -12,7 +12,7 @@ from hypothesis import given
 
 from orchestrator.errors import ConfigError
 from orchestrator.mixture.layout import StageLayout
-from orchestrator.mixture.plan import Amendment, Plan, PlannedSource
+from orchestrator.mixture.plan import ORDER, Amendment, Plan, PlannedSource
 from orchestrator.mixture.plan_file import counts_file, read_plan, write_plan
 from orchestrator.mixture.planning import amended, make_plan
 from orchestrator.mixture.stages import Stage
@@ -79,10 +79,10 @@ def test_a_file_that_was_changed_is_damaged(tmp_path: Path, old: str, new: str) 
         read_plan(file)
 
 
-def _long_ramp(steps: int = 40_000) -> Plan:
+def _long_ramp(start: float = 0.0, end: float = 0.5) -> Plan:
     supplies = [supply("spec", role="spec"), supply("code"), supply("prose")]
-    stages = [wish(0.0, 0.5, steps=steps - 5, key="ramp"), wish(0.5, key="rest")]
-    return make_plan(supplies, stages, total_tokens=steps * 5 * 8, sequence_length=8, sequences_per_step=5, seed=3)
+    stages = [wish(start, end, steps=39_995, key="ramp"), wish(0.5, key="rest")]
+    return make_plan(supplies, stages, total_tokens=40_000 * 5 * 8, sequence_length=8, sequences_per_step=5, seed=3)
 
 
 def test_counts_of_many_spans_are_kept_and_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,9 @@ def test_counts_of_few_spans_are_not_kept(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["plan.json"]
 
 
-@pytest.mark.parametrize("state", ["missing", "empty", "cut", "flipped", "another plan's", "pickled", "no archive", "other arrays"])
+@pytest.mark.parametrize(
+    "state", ["missing", "empty", "cut", "flipped", "encrypted", "an array", "another plan's", "pickled", "no archive", "other arrays"]
+)
 def test_counts_that_are_not_those_of_the_plan_are_computed_again(tmp_path: Path, state: str) -> None:
     file, plan = tmp_path / "plan.json", _long_ramp()
     write_plan(plan, file)
@@ -111,15 +113,21 @@ def test_counts_that_are_not_those_of_the_plan_are_computed_again(tmp_path: Path
     if state == "missing":
         kept.unlink()
     elif state == "another plan's":
-        write_plan(_long_ramp(40_001), tmp_path / "other.json")
+        write_plan(_long_ramp(0.5, 0.0), tmp_path / "other.json")  # has spans of the same lengths
         counts_file(tmp_path / "other.json").rename(kept)
+    elif state == "an array":
+        with kept.open("wb") as array:
+            np.save(array, plan.spans.counts)
     elif state == "pickled":
         np.savez(kept, fingerprint=np.array(plan.fingerprint), counts=np.array([_Opened()], dtype=object))
     elif state == "other arrays":
         np.savez(kept, fingerprint=np.array(plan.fingerprint), counts=plan.spans.counts[:-1])
     else:
         flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-        kept.write_bytes({"empty": b"", "cut": content[:middle], "flipped": flipped, "no archive": b"counts"}[state])
+        directory = content.rindex(b"PK\x01\x02")
+        encrypted = content[: directory + 8] + b"\x01" + content[directory + 9 :]
+        states = {"empty": b"", "cut": content[:middle], "flipped": flipped, "encrypted": encrypted, "no archive": b"counts"}
+        kept.write_bytes(states[state])
     numbers = np.arange(0, plan.num_sequences, 997)
     assert rows(read_plan(file), numbers) == rows(plan, numbers)
 
@@ -129,6 +137,14 @@ class _Opened:
 
     def __reduce__(self) -> Any:
         return pytest.fail, ("a pickle was opened",)
+
+
+def test_a_plan_of_another_order_is_refused_and_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "plan.json"
+    write_plan(PLAN, file)
+    monkeypatch.setattr("orchestrator.mixture.plan_file.ORDER", ORDER + 1)
+    with pytest.raises(ConfigError, match=rf"with order {ORDER}; this one's is {ORDER + 1}.*Go on with that version, or start a new run"):
+        read_plan(file)
 
 
 OTHER_VALUES: dict[str, Any] = {

@@ -76,7 +76,7 @@ def test_spans_by_known_counts_are_those_that_were_laid_out_one_after_the_other(
 
 @LAW
 @given(plans(), st.data())
-def test_counts_of_other_stages_are_refused(plan: Plan, data: st.DataObject) -> None:
+def test_counts_that_do_not_add_up_to_the_spans_are_refused(plan: Plan, data: st.DataObject) -> None:
     counts = plan.spans.counts.copy()
     span, source = (data.draw(st.integers(0, size - 1)) for size in counts.shape)
     counts[span, source] += 1
