@@ -38,11 +38,11 @@ PEERS = (
     Entry("datasets_streaming", "HF datasets, streaming", "peers", _ALL),
     Entry("megatron", "megatron-core", "peers", _ALL),
 )
-_BOTH_TEXTS = frozenset({"preparing", "preparing large"})
+_RAW = frozenset({"preparing", "preparing large", "preparing unconvertible"})
 TOKENISERS = (
-    Entry("encode_batch", "tokenizers, encode_batch alone", "own", _BOTH_TEXTS),
-    Entry("ours", "midtrain prepare", "own", _BOTH_TEXTS),
-    Entry("ours_units", "midtrain prepare, Ray already started", "own", frozenset({"preparing"})),
+    Entry("encode_batch", "tokenizers, encode_batch alone", "own", _RAW),
+    Entry("ours", "midtrain prepare", "own", frozenset({"preparing", "preparing large"})),
+    Entry("ours_units", "midtrain prepare, Ray already started", "own", frozenset({"preparing", "preparing unconvertible"})),
     Entry("hf_datasets", "HF datasets.map", "peers", frozenset({"preparing"})),
     Entry("datatrove", "datatrove DocumentTokenizer", "peers", frozenset({"preparing"})),
     Entry("dolma", "dolma tokens", "dolma", frozenset({"preparing"})),

@@ -170,7 +170,7 @@ def _preparing_text(found: dict[str, Any]) -> str:
         f"starting Python and imports are counted for the whole command only. Tokens: how many are missing "
         f"of {most:,}, a separator a document counted."
     )
-    return _section(f"Preparing {megabytes:.0f} MB", said, table(["", "1 core", "2 cores", "tokens missing"], rows))
+    return _section(f"Preparing {megabytes:.0f} MB{found['said']}", said, table(["", "1 core", "2 cores", "tokens missing"], rows))
 
 
 def _rate(cell: dict[str, Any], megabytes: float) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measures.bench import Bench, attempt, failed, tell
-from benchmarks.preparing.text import separator, write_text, write_tokenizer
+from benchmarks.preparing.text import bytes_of, separator, write_text, write_tokenizer, write_unconvertible
 from benchmarks.processes import ROOT
 from benchmarks.registry import Entry
 
@@ -15,25 +15,31 @@ _GIVEN_MODEL = ROOT / "data" / "demo" / "base_model"
 
 
 def measure(bench: Bench, entries: list[Entry], given_text: Path | None) -> list[dict[str, Any]]:
-    """Every tool on the usual text, and those that take part on the large one; see `_measure_text`."""
-    texts = {"preparing": bench.settings.text_bytes, "preparing large": bench.settings.large_text_bytes}
+    """Every tool on the usual text, some on a large one, and some with a tokenizer that tiktoken has no equal of; see `_measure`."""
+    folder, settings = bench.work / "text", bench.settings
+    usual, large = folder / str(settings.text_bytes), folder / str(settings.large_text_bytes)
+    write_text(usual, given_text, settings.text_bytes)
+    write_text(large, given_text, settings.large_text_bytes)
+    write_tokenizer(folder / "model", _GIVEN_MODEL, usual)
+    write_unconvertible(folder / "unconvertible", folder / "model")
+    works = {
+        "preparing": (usual, folder / "model", ""),
+        "preparing large": (large, folder / "model", ""),
+        "preparing unconvertible": (usual, folder / "unconvertible", ", a tokenizer without a faster equal"),
+    }
     return [
-        _measure_text(bench, [entry for entry in entries if name in entry.measures], given_text, num_bytes)
-        for name, num_bytes in texts.items()
+        {"said": said} | _measure(bench, [entry for entry in entries if name in entry.measures], text, model)
+        for name, (text, model, said) in works.items()
     ]
 
 
-def _measure_text(bench: Bench, entries: list[Entry], given_text: Path | None, num_bytes: int) -> dict[str, Any]:
+def _measure(bench: Bench, entries: list[Entry], text: Path, model: Path) -> dict[str, Any]:
     """Every tool on one core and on two, in turn, each time in a fresh process.
 
     Returns:
         {"text_bytes", "tools": {key: {"1": {"seconds": one a repetition, "tokens"}, "2": …} or failures}}
     """
-    text = bench.work / "text" / str(num_bytes)
-    text_bytes = write_text(text, given_text, num_bytes)
-    model = bench.work / "text" / "model"
-    write_tokenizer(model, _GIVEN_MODEL, text)
-    token, token_id = separator(model)
+    text_bytes, (token, token_id) = bytes_of(text), separator(model)
     common = {"text": str(text), "model": str(model), "separator": token, "separator_id": token_id}
     tools: dict[str, dict[str, Any]] = {entry.key: {} for entry in entries}
     turns = [(entry, cores) for entry in entries for cores in CORES]

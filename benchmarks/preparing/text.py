@@ -16,29 +16,31 @@ from orchestrator.demo.general_text import PACKAGES, package_documentation, pyth
 
 NUM_FILES = 8
 _END = "<|endoftext|>"
+_COUNTED = "bytes.json"
 
 
-def write_text(target: Path, given: Path | None, num_bytes: int) -> int:
+def write_text(target: Path, given: Path | None, num_bytes: int) -> None:
     """Write documents in turn into files that appear together: the given ones first, then what every machine with Python has.
 
     Args:
         target: a folder, made here; what is there already is kept.
         given: a folder of JSONL with a field `text`, or none.
         num_bytes: of text, at which no further document is taken.
-
-    Returns:
-        Bytes of text, in UTF-8.
     """
-    counted = target / "bytes.json"
-    if not counted.exists():
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        texts = list(_until(itertools.chain(_given(given) if given else (), _found()), num_bytes))
-        for index in range(NUM_FILES):
-            lines = (json.dumps({"id": str(number), "text": text}) for number, text in enumerate(texts) if number % NUM_FILES == index)
-            (target / f"part_{index}.jsonl.zst").write_bytes(zstandard.compress("".join(f"{line}\n" for line in lines).encode()))
-        counted.write_text(json.dumps(sum(len(text.encode()) for text in texts)))
-    return int(json.loads(counted.read_text()))
+    if (target / _COUNTED).exists():
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    texts = list(_until(itertools.chain(_given(given) if given else (), _found()), num_bytes))
+    for index in range(NUM_FILES):
+        lines = (json.dumps({"id": str(number), "text": text}) for number, text in enumerate(texts) if number % NUM_FILES == index)
+        (target / f"part_{index}.jsonl.zst").write_bytes(zstandard.compress("".join(f"{line}\n" for line in lines).encode()))
+    (target / _COUNTED).write_text(json.dumps(sum(len(text.encode()) for text in texts)))
+
+
+def bytes_of(folder: Path) -> int:
+    """Bytes of text, in UTF-8, of what `write_text` wrote."""
+    return int(json.loads((folder / _COUNTED).read_text()))
 
 
 def _given(folder: Path) -> Iterator[str]:
@@ -88,6 +90,25 @@ def write_tokenizer(target: Path, given: Path, text: Path) -> None:
             shutil.copy(given / name, partial / name)
     else:
         _train(partial, text)
+    partial.rename(target)
+
+
+def write_unconvertible(target: Path, model: Path) -> None:
+    """The same tokenizer, its first pre-tokenizing step twice: the same ids, by a sequence that no faster engine is known to equal.
+
+    Args:
+        target: the model directory to make; what is there already is kept.
+        model: whose pre-tokenizer is a sequence.
+    """
+    if target.exists():
+        return
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(model, partial)
+    content = json.loads((model / "tokenizer.json").read_text())
+    steps = content["pre_tokenizer"]["pretokenizers"]
+    steps.insert(0, steps[0])
+    (partial / "tokenizer.json").write_text(json.dumps(content))
     partial.rename(target)
 
 

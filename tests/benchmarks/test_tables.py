@@ -53,7 +53,8 @@ def test_dropped_tokens_show() -> None:
         "ours": {"1": {"seconds": [2.0], "tokens": [100]}},
         "hf_datasets": {"1": {"seconds": [1.0], "tokens": [90]}, "2": {"error": "no"}},
     }
-    found = render(results(preparing=[{"text_bytes": 4_000_000, "tools": tools}]))
+    found = render(results(preparing=[{"said": ", in parts", "text_bytes": 4_000_000, "tools": tools}]))
+    assert "### Preparing 4 MB, in parts\n" in found
     assert "| midtrain prepare | **2.00** (2.00 to 2.00) | - | 0 |" in found
     assert "| HF datasets.map | **4.00** (4.00 to 4.00) | fails: no | 10 |" in found
 
