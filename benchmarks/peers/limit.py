@@ -14,19 +14,19 @@ from benchmarks.rows import ROW, Ids, Rows
 _ROW_BYTES = 2 * ROW
 
 
-class _Loader:
-    def __init__(self, rows: Rows, positions: Ids, batch: int, at_once: int) -> None:
-        self._rows, self._positions, self._batch, self._at_once = rows, positions, batch, at_once
+class BatchLoader:
+    """Batches of rows by positions, each in the same buffer."""
+
+    def __init__(self, rows: Rows, positions: Ids, batch: int) -> None:
+        self._rows, self._positions, self._batch = rows, positions, batch
 
     def __iter__(self) -> Iterator[Any]:
-        buffer = np.empty((self._at_once, ROW), np.uint16)
-        for start in range(0, len(self._positions), self._at_once):
-            here = self._positions[start : start + self._at_once]
-            rows = np.take(self._rows, here, axis=0, out=buffer[: len(here)], mode="clip")
-            yield from (rows[first : first + self._batch] for first in range(0, len(here), self._batch))
+        batch = np.empty((self._batch, ROW), np.uint16)
+        for start in range(0, len(self._positions), self._batch):
+            yield np.take(self._rows, self._positions[start : start + self._batch], axis=0, out=batch, mode="clip")
 
     def state(self, steps: int) -> Any:
-        raise NotImplementedError("it plans nothing")
+        return steps
 
 
 class Limit:
@@ -35,7 +35,7 @@ class Limit:
     name = "limit"
     modules = ("numpy",)
     configuration = "numpy.take from one mapped, touched file into a preallocated batch"
-    block_bytes: int | None = None
+    loader = BatchLoader
 
     def convert(self, sources: Mapping[str, Iterable[Rows]], folder: Path) -> None:
         counts = {}
@@ -46,11 +46,11 @@ class Limit:
                 counts[source] = (file.tell() - began) // _ROW_BYTES
         (folder / "counts.json").write_text(json.dumps(counts))
 
-    def load(self, folder: Path, mix: Mix, state: Any = None) -> _Loader:
+    def load(self, folder: Path, mix: Mix, state: Any = None) -> BatchLoader:
         rows = np.asarray(np.memmap(folder / "rows.bin", np.uint16, "r")).reshape(-1, ROW)
         rows[:, :: ROW - 1].max()  # every page is mapped before the clock runs
-        at_once = self.block_bytes // _ROW_BYTES // mix.batch * mix.batch if self.block_bytes else mix.batch
-        return _Loader(rows, _positions(json.loads((folder / "counts.json").read_text()), mix), mix.batch, at_once)
+        positions = _positions(json.loads((folder / "counts.json").read_text()), mix)
+        return self.loader(rows, positions[(state or 0) * mix.batch :], mix.batch)
 
 
 def _positions(counts: dict[str, int], mix: Mix) -> Ids:
