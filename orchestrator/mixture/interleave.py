@@ -149,7 +149,7 @@ def _rate(part: int, whole: int, length: int) -> tuple[int, int]:
 
 
 def divided(numbers: Ints, divisor: int) -> tuple[Ints, Ints]:
-    """Quotients and remainders, as `numpy.divmod` gives them, in a third of its time: dividing by one number alone is done by multiplying.
+    """Quotients and remainders, as `numpy.divmod` gives them, in half of its time: numpy divides by one number by multiplying.
 
     Args:
         numbers: (n,) to divide.
