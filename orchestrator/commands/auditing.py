@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from orchestrator.commands.steps import Step, Steps
-from orchestrator.config.schema import CorpusConfig, SourceConfig
+from orchestrator.config.data import CorpusConfig, SourceConfig
 from orchestrator.corpus.audit import Watch
 from orchestrator.corpus.duplicate_search import (
     Part,

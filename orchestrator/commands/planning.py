@@ -9,7 +9,9 @@ from typing import Any
 import xxhash
 
 from orchestrator.commands.console import Console
-from orchestrator.config.schema import SHORTEST_SEQUENCE_TOKENS, Config, MixtureConfig, StageConfig
+from orchestrator.config.data import MixtureConfig, StageConfig
+from orchestrator.config.schema import Config
+from orchestrator.config.training import SHORTEST_SEQUENCE_TOKENS
 from orchestrator.errors import ConfigError, DataError
 from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.plan import Plan

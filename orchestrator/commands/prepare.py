@@ -8,7 +8,8 @@ from pathlib import Path
 from orchestrator.commands.auditing import audit_sources, refuse_unfit, search_duplicates
 from orchestrator.commands.console import Console
 from orchestrator.commands.steps import Step, Steps
-from orchestrator.config.schema import Config, CorpusConfig, ShardsConfig, SourceConfig
+from orchestrator.config.data import CorpusConfig, ShardsConfig, SourceConfig
+from orchestrator.config.schema import Config
 from orchestrator.corpus.duplicate_search import Repeated, parts_in_priority, repeated_by_unit
 from orchestrator.corpus.source_audit import SourceAudit
 from orchestrator.corpus.units import SPLITS, list_units, writing_to

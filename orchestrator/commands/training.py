@@ -10,7 +10,8 @@ from orchestrator.checkpoints.store import Checkpoint, is_committed, newest_chec
 from orchestrator.commands.console import Console
 from orchestrator.commands.planning import check_planned, plan_run
 from orchestrator.config.load import dump_config, read_config
-from orchestrator.config.schema import Config, facts_of_training
+from orchestrator.config.schema import Config
+from orchestrator.config.training import facts_of_training
 from orchestrator.errors import CheckpointError
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan, write_plan

@@ -16,13 +16,13 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.config import schema
+from orchestrator.config.data import SourceConfig, StageConfig
 from orchestrator.config.schema import Config
 from orchestrator.config.secrets import refuse_secrets, refuse_secrets_within
 from orchestrator.errors import ConfigError
 from orchestrator.resources import resource
 
-_GROUP_CLASSES = {"sources": schema.SourceConfig} | {field.name: field.type for field in fields(Config) if field.name != "sources"}
+_GROUP_CLASSES = {"sources": SourceConfig} | {field.name: field.type for field in fields(Config) if field.name != "sources"}
 
 
 def load_config(overrides: Sequence[str]) -> Config:
@@ -174,7 +174,7 @@ def _explain(detail: ErrorDetails) -> str:
 def _known_keys(location: Sequence[str]) -> Iterator[str]:
     """All keys that could have been meant; within `sources` and `mixture.stages`, those of the source or stage at hand."""
     if location[:2] == ["mixture", "stages"] and len(location) > 3:
-        yield from (f"mixture.stages.{location[2]}.{field.name}" for field in fields(schema.StageConfig))
+        yield from (f"mixture.stages.{location[2]}.{field.name}" for field in fields(StageConfig))
     for group, cls in _GROUP_CLASSES.items():
         prefix = f"sources.{location[1]}" if group == "sources" and len(location) > 1 else group
         yield prefix

@@ -8,7 +8,7 @@ from typing import Literal
 
 import xxhash
 
-from orchestrator.config.schema import SourceConfig
+from orchestrator.config.data import SourceConfig
 from orchestrator.corpus.documents import Document, Reject, is_heldout
 from orchestrator.corpus.files import identity, into_groups, list_files, refuse_changed
 from orchestrator.corpus.reading import MarkdownUnit, read_documents

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orchestrator.config.schema import FeedConfig
+from orchestrator.config.data import FeedConfig
 from orchestrator.feed.worker import Place
 
 

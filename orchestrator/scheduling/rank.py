@@ -18,7 +18,8 @@ from torch import distributed
 
 from orchestrator.checkpoints.commit import save_checkpoint
 from orchestrator.config.load import read_config
-from orchestrator.config.schema import Config, facts_of_training
+from orchestrator.config.schema import Config
+from orchestrator.config.training import facts_of_training
 from orchestrator.errors import NumericsError
 from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
 from orchestrator.feed.loader import Batch, load_batches

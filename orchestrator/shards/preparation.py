@@ -8,7 +8,7 @@ from pathlib import Path
 
 import xxhash
 
-from orchestrator.config.schema import CorpusConfig, SourceConfig
+from orchestrator.config.data import CorpusConfig, SourceConfig
 from orchestrator.corpus.audit import shorten
 from orchestrator.corpus.duplicate_search import DuplicateCount
 from orchestrator.corpus.rejects import FoundBy, Rejects, join_files, joined, rejects_file

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orchestrator.config.schema import TrainingConfig
+from orchestrator.config.training import TrainingConfig
 
 _BUCKET = 8_000_000  # parameters; docs/decisions/0007-small-buckets.md
 

@@ -16,7 +16,7 @@ from deepspeed.runtime.zero.config import ZeroStageEnum
 from deepspeed.utils.tensor_fragment import fragment_address
 from torch import Tensor
 
-from orchestrator.config.schema import ModelConfig, TrainingConfig
+from orchestrator.config.training import ModelConfig, TrainingConfig
 from orchestrator.errors import CheckpointError, ConfigError
 from orchestrator.runs.durable import WrittenFile, hash_file
 from orchestrator.training.deepspeed_config import deepspeed_config

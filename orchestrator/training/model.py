@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from orchestrator.config.schema import LoraConfig, ModelConfig, TrainingConfig
+from orchestrator.config.training import LoraConfig, ModelConfig, TrainingConfig
 from orchestrator.errors import ConfigError
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from orchestrator.config.schema import TrainingConfig
+from orchestrator.config.training import TrainingConfig
 
 
 def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.checkpoints.commit import save_checkpoint
 from orchestrator.config.load import load_config, read_config
-from orchestrator.config.schema import facts_of_training
+from orchestrator.config.training import facts_of_training
 from orchestrator.errors import DataError
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory

@@ -10,16 +10,18 @@ import yaml
 
 import orchestrator
 from orchestrator.config import schema
+from orchestrator.config.data import SourceConfig
 from orchestrator.config.load import load_config
+from orchestrator.config.training import LoraConfig
 from orchestrator.resources import resource
 from tests.config.typed_reads import fields_read
 
 PACKAGE = Path(orchestrator.__file__).parent
 CONF = resource("conf")
 GROUPS: dict[str, Any] = {group.name: group.type for group in fields(schema.Config)}
-GROUPS["sources"] = schema.SourceConfig
+GROUPS["sources"] = SourceConfig
 CHOICES = [(name, file) for name in GROUPS if name != "sources" for file in sorted((CONF / name).glob("*.yaml"))]
-CLASSES = {**GROUPS, "training.lora": schema.LoraConfig}
+CLASSES = {**GROUPS, "training.lora": LoraConfig}
 KNOBS = [(name, group, field.name) for name, group in CLASSES.items() for field in fields(group)]
 
 

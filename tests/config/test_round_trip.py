@@ -8,24 +8,11 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.config.data import CorpusConfig, FeedConfig, MixtureConfig, ShardsConfig, SourceConfig, StageConfig
 from orchestrator.config.load import dump_config, load_config, read_config
-from orchestrator.config.schema import (
-    CheckpointsConfig,
-    Config,
-    CorpusConfig,
-    EvaluationConfig,
-    FeedConfig,
-    LoraConfig,
-    MixtureConfig,
-    ModelConfig,
-    RunConfig,
-    SchedulingConfig,
-    ShardsConfig,
-    SourceConfig,
-    StageConfig,
-    TrackingConfig,
-    TrainingConfig,
-)
+from orchestrator.config.operation import CheckpointsConfig, EvaluationConfig, RunConfig, SchedulingConfig, TrackingConfig
+from orchestrator.config.schema import Config
+from orchestrator.config.training import LoraConfig, ModelConfig, TrainingConfig
 
 counts = st.integers(1, 10**12)
 shares = st.floats(0, 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.schema import SourceConfig
+from orchestrator.config.data import SourceConfig
 from orchestrator.corpus.audit import Watch
 from orchestrator.corpus.duplicate_search import (
     Part,

@@ -7,7 +7,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from orchestrator.config.schema import SourceConfig
+from orchestrator.config.data import SourceConfig
 from orchestrator.corpus.batches import count_rows
 from orchestrator.corpus.documents import Document, Reject
 from orchestrator.corpus.reading import read_documents

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.schema import SourceConfig
+from orchestrator.config.data import SourceConfig
 from orchestrator.corpus.audit import Watch
 from orchestrator.corpus.documents import Document, document_id
 from orchestrator.corpus.duplicates import format_id, read_ids

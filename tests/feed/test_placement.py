@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.config.schema import FeedConfig
+from orchestrator.config.data import FeedConfig
 from orchestrator.feed.worker import FeedWorker, Place, workers_for
 from orchestrator.scheduling.placement import feed_places
 

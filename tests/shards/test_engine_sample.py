@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from orchestrator.config.schema import ShardsConfig, SourceConfig
+from orchestrator.config.data import ShardsConfig, SourceConfig
 from orchestrator.corpus.units import Unit
 from orchestrator.shards.engine_sample import EngineTask, choose_source_engine, sample_texts
 from orchestrator.shards.vocabulary import Vocabulary

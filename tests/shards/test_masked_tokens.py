@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from orchestrator.config.schema import ShardsConfig, SourceConfig
+from orchestrator.config.data import ShardsConfig, SourceConfig
 from orchestrator.corpus.documents import document_id
 from orchestrator.errors import ConfigError, DataError
 from orchestrator.shards.chat import ChatTemplate, RenderingError, load_chat_template, render_runs

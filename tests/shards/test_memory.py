@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.schema import ShardsConfig, SourceConfig
+from orchestrator.config.data import ShardsConfig, SourceConfig
 from orchestrator.corpus.audit import Watch
 from orchestrator.corpus.near_copies import index_spec_documents
 from orchestrator.corpus.overlap import index_evaluation_sets

@@ -11,7 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from orchestrator.config.schema import CorpusConfig, ShardsConfig, SourceConfig
+from orchestrator.config.data import CorpusConfig, ShardsConfig, SourceConfig
 from orchestrator.errors import DataError
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.preparation import source_request

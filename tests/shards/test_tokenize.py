@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 from tokenizers import Tokenizer
 
-from orchestrator.config.schema import ShardsConfig, SourceConfig
+from orchestrator.config.data import ShardsConfig, SourceConfig
 from orchestrator.corpus.documents import document_id
 from orchestrator.errors import ConfigError, DataError, InfrastructureError
 from orchestrator.shards.manifest import Manifest

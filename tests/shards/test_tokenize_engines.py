@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from orchestrator.config.schema import ShardsConfig, SourceConfig
+from orchestrator.config.data import ShardsConfig, SourceConfig
 from orchestrator.shards.engines import EngineName
 from orchestrator.shards.tokenize import TokeniseTask, UnitResult, tokenise_unit
 from tests.corpus.writing import write_texts

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.schema import ShardsConfig, SourceConfig
+from orchestrator.config.data import ShardsConfig, SourceConfig
 from orchestrator.shards.tokenize import TokeniseTask, tokenise_unit
 from orchestrator.shards.vocabulary import load_vocabulary
 from tests.corpus.writing import write_texts

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from orchestrator.config.schema import ShardsConfig, SourceConfig
+from orchestrator.config.data import ShardsConfig, SourceConfig
 from orchestrator.errors import ConfigError
 from orchestrator.shards.gathering import gather
 from orchestrator.shards.reader import ShardReader

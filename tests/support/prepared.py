@@ -8,8 +8,9 @@ from orchestrator.commands import prepare
 from orchestrator.commands.console import Console
 from orchestrator.commands.planning import plan_run
 from orchestrator.commands.steps import Steps
+from orchestrator.config.data import CorpusConfig, ShardsConfig, SourceConfig
 from orchestrator.config.load import dump_config, load_config
-from orchestrator.config.schema import Config, CorpusConfig, ShardsConfig, SourceConfig
+from orchestrator.config.schema import Config
 from orchestrator.corpus.units import Unit, list_units
 from orchestrator.mixture.plan_file import write_plan
 from orchestrator.runs.directory import RunDirectory, create_run

@@ -1,0 +1,47 @@
+"""The configuration of how a run is run: where, when it is saved and measured, and by which processes."""
+
+from typing import Literal
+
+from pydantic.dataclasses import dataclass
+
+from orchestrator.config.values import STRICT, Count, CountOrNone, Folder, Name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class RunConfig:
+    """Which run this is and where it lives."""
+
+    name: Name
+    dir: Folder | None  # the run directory; null: runs/<name>
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class CheckpointsConfig:
+    """When the run is saved; it always is after its last step."""
+
+    every_steps: Count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class EvaluationConfig:
+    """Held-out loss by source; it is always measured before the first step and after the last."""
+
+    every_steps: Count
+    max_sequences: Count  # of each source, evenly spread over its held-out documents
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class TrackingConfig:
+    """Weights & Biases, a mirror of the run directory. Its key comes from the environment only."""
+
+    wandb: Literal["off", "offline", "online"]
+    project: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class SchedulingConfig:
+    """The processes."""
+
+    world_size: Count  # ranks
+    gpus_per_rank: CountOrNone  # 0: CPU with gloo
+    threads_per_rank: Count
