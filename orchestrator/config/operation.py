@@ -20,6 +20,7 @@ class CheckpointsConfig:
     """When the run is saved; it always is after its last step."""
 
     every_steps: Count
+    max_failed_saves: CountOrNone  # in a row; one more ends the run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)

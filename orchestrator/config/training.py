@@ -1,6 +1,6 @@
 """The configuration of the model and its optimisation."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -52,10 +52,3 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.precision == "bf16" and self.zero_stage == 0:  # DeepSpeed counts an update of zeros first there, and Adam's steps are off
             raise ValueError("precision=bf16 at zero_stage=0 trains with other numbers than every other stage. Set zero_stage to 1.")
-
-
-def facts_of_training(training: TrainingConfig) -> dict[str, Any]:
-    """What a checkpoint holds the consequences of, so that a run that is resumed cannot change it. Values of JSON's types."""
-    names = ("zero_stage", "precision", "gradient_clip", "weight_decay", "adam_beta1", "adam_beta2")
-    lora = {"rank": training.lora.rank, "alpha": training.lora.alpha} if training.lora else None
-    return {name: getattr(training, name) for name in names} | {"lora": lora}

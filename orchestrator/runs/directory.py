@@ -41,6 +41,10 @@ class RunDirectory:
         return self.root / "heldout.jsonl"
 
     @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 

@@ -14,12 +14,9 @@ import numpy as np
 import ray
 import torch
 from ray import train as ray_train
-from torch import distributed
 
-from orchestrator.checkpoints.commit import save_checkpoint
 from orchestrator.config.load import read_config
 from orchestrator.config.schema import Config
-from orchestrator.config.training import facts_of_training
 from orchestrator.errors import NumericsError
 from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
 from orchestrator.feed.loader import Batch, load_batches
@@ -29,6 +26,8 @@ from orchestrator.feed.worker import FeedWorker, workers_for
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.scheduling.process_group import TorchRanks
+from orchestrator.scheduling.saves import RunSaves
 from orchestrator.shards.epoch import Layout, layout_of, read_epoch
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.reader import ShardReader
@@ -48,13 +47,11 @@ class RankJob:
     Attributes:
         run: the run directory.
         attempt: this attempt's number.
-        checkpoint: where to resume from, or none.
         workers: the data-mixing workers.
     """
 
     run: Path
     attempt: int
-    checkpoint: Path | None
     workers: Sequence[FeedWorker]
 
 
@@ -85,14 +82,14 @@ class _RankAttempt:
 
     def __init__(self, job: RankJob, run: RunDirectory, config: Config, plan: Plan) -> None:
         self._job, self._run, self._config, self._plan = job, run, config, plan
-        self._ranks = _TorchRanks()
+        self._ranks = TorchRanks()
         self._layout = layout_of(config)
         self._manifests = read_planned(plan, Path(config.shards.dir), self._layout)
         self._engine = Engine(config.model, config.training, self._ranks.world_size)
         if config.feed.document_attention:
             self._engine.require_document_attention()
-        fresh: dict[str, Any] = {"step": 0, "tokens": [0] * len(plan.sources)}
-        state = self._engine.load(job.checkpoint) if job.checkpoint else fresh
+        self._saves = RunSaves(run, config, plan, attempt=job.attempt, ranks=self._ranks)
+        state = self._saves.resume(self._engine)
         self._from_step: int = state["step"]
         new = len(plan.sources) - len(state["tokens"])  # sources that an amendment has added since
         self._total_tokens: list[int] = (
@@ -115,7 +112,8 @@ class _RankAttempt:
                 interval = self._end_interval()
                 self._record(done.step, interval, self._evaluate() if evaluates else {})
             if saves:
-                self._save(done.step)
+                self._saves.begin(done.step, self._engine, tokens=self._total_tokens, learning_rate=done.learning_rate)
+        self._saves.finish()
 
     def close(self) -> None:
         if self._recorder:
@@ -171,31 +169,6 @@ class _RankAttempt:
     def _record(self, step: int, interval: LoggedInterval | None, heldout: dict[str, list[float]]) -> None:
         if self._recorder:
             self._recorder.write(step, interval, heldout)
-
-    def _save(self, step: int) -> None:
-        facts = {
-            "world_size": self._ranks.world_size,
-            **facts_of_training(self._config.training),
-            "plan": self._plan.fingerprint,
-            "attempt": self._job.attempt,
-        }
-        write = partial(self._engine.save, state={"step": step, "tokens": self._total_tokens})
-        save_checkpoint(self._run.checkpoints, step, write=write, facts=facts, ranks=self._ranks)
-
-
-class _TorchRanks:
-    """Ranks that talk through the process group."""
-
-    def __init__(self) -> None:
-        self.rank, self.world_size = distributed.get_rank(), distributed.get_world_size()
-
-    def barrier(self) -> None:
-        distributed.barrier()
-
-    def gather(self, value: Any) -> list[Any]:
-        values: list[Any] = [None] * self.world_size
-        distributed.all_gather_object(values, value)
-        return values
 
 
 def _open_heldout(config: Config, layout: Layout, manifests: Sequence[Manifest]) -> Iterator[Heldout]:

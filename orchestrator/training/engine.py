@@ -1,31 +1,22 @@
-"""The one door to DeepSpeed: a model that can take a step, measure a loss, save itself and load itself."""
+"""The one door to DeepSpeed: a model that can take a step, measure a loss, and give out its state."""
 
 import math
-import os
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import deepspeed
 import torch
-from deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine import TorchCheckpointEngine
-from deepspeed.runtime.fp16.loss_scaler import LossScaler
-from deepspeed.runtime.zero.config import ZeroStageEnum
-from deepspeed.utils.tensor_fragment import fragment_address
 from torch import Tensor
 
 from orchestrator.config.training import ModelConfig, TrainingConfig
-from orchestrator.errors import CheckpointError, ConfigError
-from orchestrator.runs.durable import WrittenFile, hash_file
+from orchestrator.errors import ConfigError
 from orchestrator.training.deepspeed_config import deepspeed_config
 from orchestrator.training.documents import keeps_documents_apart
+from orchestrator.training.fragments import TrainedState
 from orchestrator.training.losses import sequence_means, token_losses
 from orchestrator.training.model import build_model
 
-_TAG = "state"
-_SAFE_CLASSES = [LossScaler, ZeroStageEnum, fragment_address]  # what DeepSpeed's files hold beside tensors and Python's own types
 _BITS = {2: torch.int16, 4: torch.int32}  # integers as wide as a bfloat16 and a float32
 
 
@@ -44,15 +35,15 @@ class Engine:
         settings = deepspeed_config(training, world_size)
         module = build_model(model, training, settings if training.zero_stage == 3 else None)
         self._engine, *_ = deepspeed.initialize(model=module, model_parameters=_parameter_groups(module), config=settings)
-        self._engine.checkpoint_engine = self._files = _Files(self._engine.checkpoint_engine, frozen=_frozen_names(module))
         self._engine.clip_fp32_gradients = self._clip_unsharded
-        self._is_adapted = training.lora is not None
         self._unsharded_norm = 0.0
         self._skipped_before = 0
         self._micro_batch = training.micro_batch
         self._seed = training.seed
         self.module: torch.nn.Module = module
         self.device: torch.device = self._engine.device
+        self._stage = training.zero_stage
+        self._state = TrainedState(self._engine.optimizer, module, stage=self._stage, rank=self._engine.global_rank, world_size=world_size)
 
     def require_document_attention(self) -> None:
         """Make sure that documents do not see each other when positions begin anew with each.
@@ -139,45 +130,19 @@ class Engine:
         norm = self._engine.get_global_grad_norm()
         return self._unsharded_norm if norm is None else float(norm)
 
-    def save(self, directory: Path, state: dict[str, Any]) -> list[WrittenFile]:
-        """Write what is trained (all of the model, or the adapters), optimiser and `state`, durably.
+    @property
+    def state(self) -> TrainedState:
+        """What is trained, and what AdamW keeps of it: all that a checkpoint must hold."""
+        return self._state
 
-        Args:
-            directory: the checkpoint.
-            state: what to hand back at `load`; values of JSON's types.
-
-        Returns:
-            What this rank wrote.
-        """
-        self._files.written.clear()
-        ours = {"run_state": state, "base_checksum": self._base_checksum()}
-        self._engine.save_checkpoint(
-            str(directory), tag=_TAG, client_state=ours, save_latest=False, exclude_frozen_parameters=self._is_adapted
-        )
-        return [WrittenFile(path.relative_to(directory).as_posix(), path.stat().st_size, hash_file(path)) for path in self._files.written]
-
-    def load(self, directory: Path) -> dict[str, Any]:
-        """Read what `save` wrote at the same world size and ZeRO stage.
-
-        Raises:
-            CheckpointError: DeepSpeed finds nothing to load, it belongs to another base model, or it holds what could be a program.
-        """
-        path, state = self._engine.load_checkpoint(str(directory), tag=_TAG, load_module_strict=not self._is_adapted)
-        if path is None:
-            raise CheckpointError(
-                f"{directory} cannot be loaded: DeepSpeed finds no {_TAG} in it. Remove its COMMIT and resume from the one before."
-            )
-        if state["base_checksum"] != self._base_checksum():
-            raise CheckpointError(
-                f"{directory} holds adapters of another base model: the weights of model.path have changed since. Put the old ones back."
-            )
-        self._skipped_before = self._engine.skipped_steps
-        return dict(state["run_state"])
-
-    def _base_checksum(self) -> int:
-        """Of this rank's part of the weights that are frozen, which no checkpoint holds."""
+    def base_checksum(self) -> int:
+        """Of the weights that are frozen, which no checkpoint holds; the same at every world size and ZeRO stage."""
         frozen = [parameter for parameter in self.module.parameters() if not parameter.requires_grad]
-        return checksum(own_part(parameter, self._engine.global_rank) for parameter in frozen)
+        if self._stage < 3 and self._engine.global_rank > 0:
+            frozen = []  # every rank holds all of them
+        total = torch.tensor(_signed(checksum(own_part(parameter, self._engine.global_rank) for parameter in frozen)), device=self.device)
+        torch.distributed.all_reduce(total)  # wraps around, as sums modulo 2^64 should
+        return int(total) % (1 << 64)
 
     def _clip_unsharded(self) -> None:
         """What DeepSpeed calls to clip float32 gradients at ZeRO stage 0; its own way there keeps the norm to itself."""
@@ -190,32 +155,6 @@ class Engine:
         given = {} if positions is None else {"position_ids": positions}
         logits: Tensor = self._engine(input_ids=tokens, use_cache=False, **given).logits
         return logits
-
-
-class _Files(TorchCheckpointEngine):  # type: ignore[misc]
-    """DeepSpeed's way of writing files, made durable and remembered, and of reading them, without running what is in them."""
-
-    def __init__(self, replaced: TorchCheckpointEngine, frozen: Set[str]) -> None:
-        self.__dict__.update(replaced.__dict__)
-        self._frozen = frozen
-        self.written: list[Path] = []
-
-    def save(self, state_dict: dict[str, Any], path: str) -> None:  # DeepSpeed passes these by name
-        if isinstance(module := state_dict.get("module"), dict):  # DeepSpeed leaves frozen weights out, but not under their second names
-            state_dict = state_dict | {"module": {name: value for name, value in module.items() if name not in self._frozen}}
-        super().save(state_dict, path)
-        with Path(path).open("rb") as file:
-            os.fsync(file.fileno())
-        self.written.append(Path(path))
-
-    def load(self, path: str, map_location: Any = None) -> Any:
-        try:
-            with torch.serialization.safe_globals(_SAFE_CLASSES):
-                return torch.load(path, map_location=map_location, weights_only=True)
-        except UnpicklingError as error:
-            raise CheckpointError(
-                f"{path} was not loaded: it holds more than a checkpoint's data, which could be a program. {error}"
-            ) from None
 
 
 def own_part(parameter: Tensor, rank: int) -> Tensor:
@@ -232,8 +171,9 @@ def checksum(tensors: Iterable[Tensor]) -> int:
     return sum(int(part.detach().contiguous().view(_BITS[part.element_size()]).sum(dtype=torch.int64)) for part in tensors) % (1 << 64)
 
 
-def _frozen_names(module: torch.nn.Module) -> set[str]:
-    return {name for name, parameter in module.named_parameters(remove_duplicate=False) if not parameter.requires_grad}
+def _signed(bits: int) -> int:
+    """The int64 of the same bits."""
+    return bits - (1 << 64) if bits >> 63 else bits
 
 
 def _parameter_groups(module: torch.nn.Module) -> Sequence[dict[str, Any]]:

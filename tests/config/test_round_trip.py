@@ -122,7 +122,7 @@ def configs(draw: st.DrawFn) -> Config:
             document_attention=draw(st.booleans()),
         ),
         training=draw(trainings),
-        checkpoints=CheckpointsConfig(every_steps=draw(counts)),
+        checkpoints=CheckpointsConfig(every_steps=draw(counts), max_failed_saves=draw(st.integers(0, 9))),
         evaluation=EvaluationConfig(every_steps=draw(counts), max_sequences=draw(counts)),
         tracking=TrackingConfig(wandb=draw(st.sampled_from(["off", "offline", "online"])), project=draw(texts)),
         scheduling=SchedulingConfig(world_size=2, gpus_per_rank=draw(st.integers(0, 8)), threads_per_rank=draw(counts)),
