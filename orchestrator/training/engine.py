@@ -21,7 +21,8 @@ from orchestrator.errors import CheckpointError, ConfigError
 from orchestrator.runs.durable import WrittenFile, hash_file
 from orchestrator.training.deepspeed_config import deepspeed_config
 from orchestrator.training.documents import keeps_documents_apart
-from orchestrator.training.losses import sequence_means, token_losses
+from orchestrator.training.loss_head import LossHead
+from orchestrator.training.losses import sequence_means
 from orchestrator.training.model import build_model
 
 _TAG = "state"
@@ -53,6 +54,8 @@ class Engine:
         self._seed = training.seed
         self.module: torch.nn.Module = module
         self.device: torch.device = self._engine.device
+        self._engine.eval()
+        self._losses = LossHead(module, self._logits, self.device)
 
     def require_document_attention(self) -> None:
         """Make sure that documents do not see each other when positions begin anew with each.
@@ -99,8 +102,8 @@ class Engine:
         weights = None if trained is None else self._weights(trained)
         for start in range(0, len(sequences), self._micro_batch):
             part = slice(start, start + self._micro_batch)
-            losses = self._losses(sequences[part], None if positions is None else positions[part])
-            self._engine.backward(losses.mean() if weights is None else (losses * weights[part]).sum())
+            loss, losses = self._losses(sequences[part], *(None if each is None else each[part] for each in (positions, weights)))
+            self._engine.backward(loss)
             self._engine.step()
             yield losses, part
 
@@ -127,7 +130,7 @@ class Engine:
         with torch.no_grad():
             for start in range(0, len(sequences), self._micro_batch):
                 part = slice(start, start + self._micro_batch)
-                losses = self._losses(sequences[part], None if positions is None else positions[part])
+                _, losses = self._losses(sequences[part], None if positions is None else positions[part])
                 means.append(sequence_means(losses, None if trained is None else trained[part]))
         return torch.cat(means)
 
@@ -182,9 +185,6 @@ class Engine:
     def _clip_unsharded(self) -> None:
         """What DeepSpeed calls to clip float32 gradients at ZeRO stage 0; its own way there keeps the norm to itself."""
         self._unsharded_norm = float(torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._engine.gradient_clipping()))
-
-    def _losses(self, sequences: Tensor, positions: Tensor | None) -> Tensor:
-        return token_losses(self._logits(sequences[:, :-1], positions), sequences[:, 1:])
 
     def _logits(self, tokens: Tensor, positions: Tensor | None) -> Tensor:
         given = {} if positions is None else {"position_ids": positions}
