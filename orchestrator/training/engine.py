@@ -14,7 +14,9 @@ from orchestrator.errors import ConfigError
 from orchestrator.training.deepspeed_config import deepspeed_config
 from orchestrator.training.documents import keeps_documents_apart
 from orchestrator.training.fragments import TrainedState
-from orchestrator.training.losses import sequence_means, token_losses
+from orchestrator.training.guard import SpikeGuard
+from orchestrator.training.loss_head import LossHead
+from orchestrator.training.losses import sequence_means
 from orchestrator.training.model import build_model
 
 _BITS = {2: torch.int16, 4: torch.int32}  # integers as wide as a bfloat16 and a float32
@@ -36,14 +38,16 @@ class Engine:
         module = build_model(model, training, settings if training.zero_stage == 3 else None)
         self._engine, *_ = deepspeed.initialize(model=module, model_parameters=_parameter_groups(module), config=settings)
         self._engine.clip_fp32_gradients = self._clip_unsharded
-        self._unsharded_norm = 0.0
-        self._skipped_before = 0
+        self._norm = 0.0  # of the last update that was made
+        self.was_made = True  # the last update; one whose gradient is not finite is not
         self._micro_batch = training.micro_batch
         self._seed = training.seed
         self.module: torch.nn.Module = module
         self.device: torch.device = self._engine.device
         self._stage = training.zero_stage
         self._state = TrainedState(self._engine.optimizer, module, stage=self._stage, rank=self._engine.global_rank, world_size=world_size)
+        self._engine.eval()
+        self._losses = LossHead(module, self._logits, self.device)
 
     def require_document_attention(self) -> None:
         """Make sure that documents do not see each other when positions begin anew with each.
@@ -67,9 +71,16 @@ class Engine:
             )
 
     def step(
-        self, step: int, sequences: Tensor, learning_rate: float, *, positions: Tensor | None = None, trained: Tensor | None = None
+        self,
+        step: int,
+        sequences: Tensor,
+        learning_rate: float,
+        *,
+        positions: Tensor | None = None,
+        trained: Tensor | None = None,
+        guard: SpikeGuard | None = None,
     ) -> Iterator[tuple[Tensor, slice]]:
-        """Make one update, micro batch by micro batch.
+        """Make one update, micro batch by micro batch, unless its gradient is not finite on some rank: then none makes it (`was_made`).
 
         Args:
             step: counted from 0; with the rank and the seed it decides dropout, so that nothing of it need be saved.
@@ -78,6 +89,7 @@ class Engine:
             positions: (n, sequence_length) position ids, int64; none: they run over the whole sequence.
             trained: (n, sequence_length) which labels carry loss, of all ranks or of none; none: all. The loss of the step is the mean over
                 those of all micro batches and ranks.
+            guard: which updates are not to be made, too; none: no others.
 
         Yields:
             For each micro batch the (sequences, sequence_length) losses of all its tokens, and which of `sequences` they are. The update is
@@ -88,12 +100,30 @@ class Engine:
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
         weights = None if trained is None else self._weights(trained)
+        skipped_before, total = self._engine.skipped_steps, torch.zeros((), device=self.device)
         for start in range(0, len(sequences), self._micro_batch):
             part = slice(start, start + self._micro_batch)
-            losses = self._losses(sequences[part], None if positions is None else positions[part])
-            self._engine.backward(losses.mean() if weights is None else (losses * weights[part]).sum())
+            loss, losses = self._losses(sequences[part], *(None if each is None else each[part] for each in (positions, weights)))
+            if guard is not None:
+                total += loss.detach()
+                if part.stop >= len(sequences):
+                    loss = loss * guard.factor(self._mean(total))
+            self._engine.backward(loss)
             self._engine.step()
             yield losses, part
+        self._note_outcome(skipped_before)
+
+    def _mean(self, total: Tensor) -> Tensor:
+        """Of the losses of all micro batches and ranks, from the sum over this rank's."""
+        torch.distributed.all_reduce(total)
+        parts: int = self._engine.gradient_accumulation_steps() * torch.distributed.get_world_size()
+        return total / parts
+
+    def _note_outcome(self, skipped_before: int) -> None:
+        if self._stage > 0:
+            self.was_made = self._engine.skipped_steps == skipped_before
+            if self.was_made:
+                self._norm = float(self._engine.get_global_grad_norm())
 
     def _weights(self, trained: Tensor) -> Tensor:
         """Of each token's loss, so that the step's is their mean: DeepSpeed takes the mean over micro batches and ranks. One all-reduce."""
@@ -118,17 +148,13 @@ class Engine:
         with torch.no_grad():
             for start in range(0, len(sequences), self._micro_batch):
                 part = slice(start, start + self._micro_batch)
-                losses = self._losses(sequences[part], None if positions is None else positions[part])
+                _, losses = self._losses(sequences[part], None if positions is None else positions[part])
                 means.append(sequence_means(losses, None if trained is None else trained[part]))
         return torch.cat(means)
 
     def gradient_norm(self) -> float:
-        """The global norm of the last update's gradient, before clipping; infinite when an update was skipped since the last call."""
-        skipped, self._skipped_before = self._engine.skipped_steps > self._skipped_before, self._engine.skipped_steps
-        if skipped:
-            return math.inf
-        norm = self._engine.get_global_grad_norm()
-        return self._unsharded_norm if norm is None else float(norm)
+        """The global norm of the gradient of the last update that was made, before clipping."""
+        return self._norm
 
     @property
     def state(self) -> TrainedState:
@@ -145,11 +171,13 @@ class Engine:
         return int(total) % (1 << 64)
 
     def _clip_unsharded(self) -> None:
-        """What DeepSpeed calls to clip float32 gradients at ZeRO stage 0; its own way there keeps the norm to itself."""
-        self._unsharded_norm = float(torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._engine.gradient_clipping()))
-
-    def _losses(self, sequences: Tensor, positions: Tensor | None) -> Tensor:
-        return token_losses(self._logits(sequences[:, :-1], positions), sequences[:, 1:])
+        """What DeepSpeed calls to clip float32 gradients at ZeRO stage 0; its own way there hides the norm and minds no NaN."""
+        norm = float(torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._engine.gradient_clipping()))
+        self.was_made = math.isfinite(norm)
+        if self.was_made:
+            self._norm = norm
+        else:
+            self.module.zero_grad(set_to_none=True)  # AdamW passes over what has no gradient
 
     def _logits(self, tokens: Tensor, positions: Tensor | None) -> Tensor:
         given = {} if positions is None else {"position_ids": positions}

@@ -9,6 +9,7 @@ from orchestrator.config.load import load_config
 from orchestrator.config.schema import Config
 from orchestrator.training.documents import position_ids
 from orchestrator.training.engine import Engine
+from orchestrator.training.guard import SpikeGuard
 from orchestrator.training.losses import token_losses
 from orchestrator.training.model import build_model
 from tests.support.tiny import overrides
@@ -35,6 +36,7 @@ def everything(folder: str) -> dict[str, Any]:
         losses_of_masked_steps,
         document_attention,
         checksums_of_the_base,
+        states_around_an_update_that_is_not_made,
     )
     return {function.__name__: function(folder) for function in found}
 
@@ -124,6 +126,41 @@ def checksums_of_the_base(folder: str) -> dict[str, int]:
             with torch.no_grad():
                 engine.module.get_parameter("base_model.model.model.norm.weight")[0] += 1e-3
             found["changed"] = engine.base_checksum()
+    return found
+
+
+class Refusing(SpikeGuard):
+    """A guard that takes every update for a spike."""
+
+    def __init__(self) -> None:
+        super().__init__(window_steps=1, sigmas=1.0, device=torch.device("cpu"))
+
+    def factor(self, loss: torch.Tensor) -> torch.Tensor:
+        return torch.tensor(torch.nan)
+
+
+def states_around_an_update_that_is_not_made(folder: str) -> dict[str, dict[str, Any]]:
+    """For each stage: sums of the state's bits after two steps, with an update between that is refused, and without it."""
+    found = {}
+    for stage, precision in ((0, "fp32"), (1, "fp32"), (2, "fp32"), (3, "fp32"), (1, "bf16"), (2, "bf16"), (3, "bf16")):
+        config = load_config(
+            overrides(
+                Path(folder),
+                **{"training.zero_stage": stage, "training.precision": precision, "model.initialise": "pretrained"},
+            )
+        )
+        sums: list[Any] = []
+        made = []
+        for guards in ({0: None, 1: None}, {0: None, 7: Refusing(), 1: None}):
+            engine = Engine(config.model, config.training, 2)
+            for step, guard in guards.items():
+                for _ in engine.step(step, _batch(step), 0.01, guard=guard):
+                    pass
+                made.append(engine.was_made)
+            sums.append(
+                [[float(v.double().sum()) for v in fragment.values] for fragment in engine.state.fragments()] + [engine.state.updates]
+            )
+        found[f"{stage} {precision}"] = {"with": sums[1], "without": sums[0], "made": made}
     return found
 
 

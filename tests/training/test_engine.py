@@ -88,3 +88,10 @@ def test_documents_in_one_sequence_have_the_losses_that_each_has_alone(found: di
     losses = found["document_attention"]
     for together, alone in zip(losses["together"], losses["alone"], strict=True):
         assert together == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["0 fp32", "1 fp32", "2 fp32", "3 fp32", "1 bf16", "2 bf16", "3 bf16"])
+def test_an_update_that_is_not_made_leaves_weights_moments_and_counts_as_they_were(found: dict[str, Any], kind: str) -> None:
+    around = found["states_around_an_update_that_is_not_made"][kind]
+    assert around["made"] == [True, True, True, False, True]
+    assert around["with"] == around["without"]
