@@ -21,7 +21,6 @@ from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.tracking.metrics import MetricsFile
 from orchestrator.tracking.recorder import LoggedInterval, Recorder
-from orchestrator.tracking.wandb_tracker import WandbTracker
 from tests.support.tiny import overrides
 
 _LENGTH, _SEQUENCES = 32, 4  # those of the tiny experiment
@@ -110,8 +109,7 @@ def write_checkpoint(run: RunDirectory, step: int, *, stall_seconds: float) -> N
 def _write_metrics(run: RunDirectory, plan: Plan, made_up: MadeUpRun) -> None:
     pick = np.random.default_rng(0)
     difficulty = {name: pick.normal(0, 0.35, source.num_heldout) for name, source in made_up.sources.items()}
-    tracker = WandbTracker("off", project="", name="", directory=run.root, config={})
-    recorder = Recorder(list(made_up.sources), MetricsFile(run.metrics, 0), MetricsFile(run.heldout, 0), tracker)
+    recorder = Recorder(list(made_up.sources), MetricsFile(run.metrics, 0), MetricsFile(run.heldout, 0))
 
     def evaluate(step: int) -> dict[str, list[float]]:
         pieces = {
