@@ -200,6 +200,24 @@ def report(run: Annotated[Path, typer.Argument(help="The run's directory.")], as
         show_summary(summary, directory, Console())
 
 
+@app.command()
+def sync(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for W&B.", min=1)] = 600,
+    as_json: AsJson = False,
+) -> None:
+    """Push to Weights & Biases what it lacks of a run that has stopped, whatever its tracking mode was. Sends nothing twice."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.sync import show_sync, sync
+    from orchestrator.runs.directory import RunDirectory
+
+    synced = sync(RunDirectory(run.absolute()), timeout_seconds=timeout)
+    if as_json:
+        _print_json(synced)
+    else:
+        show_sync(synced, Console())
+
+
 def _config(overrides: list[str] | None) -> "Config":
     from orchestrator.config.load import load_config
 

@@ -18,6 +18,7 @@ from orchestrator.mixture.plan_file import read_plan, write_plan
 from orchestrator.runs.attempts import only_attempt, read_status
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.runs.lines import read_lines
+from orchestrator.tracking.mirroring import mirroring
 
 _LOOK_EVERY_SECONDS = 0.5
 
@@ -63,7 +64,8 @@ def _attempt(run: RunDirectory, config: Config, plan: Plan, checkpoint: Checkpoi
 
     from_step = checkpoint.step if checkpoint else 0
     console.note(f"starting {config.scheduling.world_size} ranks; logs in {run.root / 'logs'}")
-    with console.progress("training", plan.steps, "steps", done=from_step) as advance, _watching(run.metrics, from_step, advance):
+    progress = console.progress("training", plan.steps, "steps", done=from_step)
+    with mirroring(run, config.tracking, console.warn), progress as advance, _watching(run.metrics, from_step, advance):
         run_attempt(run, config, checkpoint)
 
 

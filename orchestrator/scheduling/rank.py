@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.reader import ShardReader
 from orchestrator.tracking.metrics import MetricsFile
 from orchestrator.tracking.recorder import LoggedInterval, Recorder
-from orchestrator.tracking.wandb_tracker import WandbTracker
 from orchestrator.training.engine import Engine
 from orchestrator.training.loop import StepDone, train_steps
 from orchestrator.training.losses import IntervalSums
@@ -98,7 +97,7 @@ class _RankAttempt:
         self._sums = IntervalSums(len(plan.sources), self._engine.device)
         self._interval: list[StepDone] = []  # steps since the last line
         self._heldout = list(_open_heldout(config, self._layout, self._manifests))
-        self._recorder = _open_recorder(run, config, plan, self._from_step) if self._ranks.rank == 0 else None
+        self._recorder = _open_recorder(run, plan, self._from_step) if self._ranks.rank == 0 else None
 
     def train(self) -> None:
         if self._from_step == 0:
@@ -186,12 +185,9 @@ def _open_heldout(config: Config, layout: Layout, manifests: Sequence[Manifest])
             )
 
 
-def _open_recorder(run: RunDirectory, config: Config, plan: Plan, from_step: int) -> Recorder:
-    tracker = WandbTracker(
-        config.tracking.wandb, project=config.tracking.project, name=config.run.name, directory=run.root, config=asdict(config)
-    )
+def _open_recorder(run: RunDirectory, plan: Plan, from_step: int) -> Recorder:
     metrics, heldout = (MetricsFile(path, from_step) for path in (run.metrics, run.heldout))
-    return Recorder([source.name for source in plan.sources], metrics, heldout, tracker)
+    return Recorder([source.name for source in plan.sources], metrics, heldout)
 
 
 def _refuse_non_finite(interval: LoggedInterval) -> None:

@@ -22,7 +22,6 @@ from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.runs.events import append_event
 from orchestrator.tracking.metrics import MetricsFile
 from orchestrator.tracking.recorder import LoggedInterval, Recorder
-from orchestrator.tracking.wandb_tracker import WandbTracker
 from tests.support.tiny import overrides
 
 _LENGTH, _SEQUENCES = 32, 4  # those of the tiny experiment
@@ -112,8 +111,7 @@ def write_checkpoint(run: RunDirectory, step: int) -> None:
 def _write_metrics(run: RunDirectory, plan: Plan, made_up: MadeUpRun) -> None:
     pick = np.random.default_rng(0)
     difficulty = {name: pick.normal(0, 0.35, source.num_heldout) for name, source in made_up.sources.items()}
-    tracker = WandbTracker("off", project="", name="", directory=run.root, config={})
-    recorder = Recorder(list(made_up.sources), MetricsFile(run.metrics, 0), MetricsFile(run.heldout, 0), tracker)
+    recorder = Recorder(list(made_up.sources), MetricsFile(run.metrics, 0), MetricsFile(run.heldout, 0))
 
     def evaluate(step: int) -> dict[str, list[float]]:
         pieces = {

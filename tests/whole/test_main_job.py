@@ -19,6 +19,7 @@ from orchestrator.checkpoints.state_file import STATE
 from orchestrator.checkpoints.store import committed_checkpoints
 from orchestrator.runs.lines import read_lines
 from tests.support.tiny import overrides, write_everything
+from tests.tracking.stand_in import stand_in
 
 MIDTRAIN = str(Path(sys.executable).with_name("midtrain"))
 LONG: dict[str, object] = {"mixture.total_tokens": 300 * 128, "mixture.max_epochs": "{spec:2}", "checkpoints.every_steps": 50}
@@ -192,6 +193,20 @@ def test_a_run_that_is_asked_to_stop_says_so_and_asks_to_be_requeued(folder: Pat
     assert driver.returncode == 75, output
     status = as_json("status", str(asked), "--json", folder=folder)
     assert {"state": "stopped", "class": "preempted", "exit_code": 75}.items() <= status.items()
+
+
+def test_a_wandb_that_hangs_changes_neither_the_weights_nor_the_exit_code(folder: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirrored = folder / "runs" / "mirrored"
+    with stand_in() as service:
+        service.behaviour = "hangs"
+        monkeypatch.setenv("WANDB_BASE_URL", service.url)
+        words = overrides(folder, **{"tracking": "online", "tracking.finish_seconds": 1, "run.dir": mirrored})
+        done = midtrain("train", *words, folder=folder)
+        assert service.requests > 0
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert done.stderr.count("W&B is behind") == 1
+    assert f"midtrain sync {mirrored}" in done.stderr
+    assert same(state(mirrored), state(run))
 
 
 def test_no_secret_of_the_environment_is_written_anywhere(folder: Path, run: Path) -> None:
