@@ -18,6 +18,7 @@ from orchestrator.mixture.plan import Plan
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.events import append_event
 from orchestrator.scheduling.process_group import TorchRanks, ranks_beside_training
+from orchestrator.tracking.wandb_id import wandb_id
 from orchestrator.training.engine import Engine
 
 _PATIENCE_SECONDS = 3600.0  # of ranks that wait for each other's files
@@ -86,6 +87,7 @@ class RunSaves:
             "learning_rate": learning_rate,
             "seed": self._config.training.seed,  # with step and rank it gives the random numbers of an update
             "base_checksum": self._base_checksum,
+            "wandb_id": wandb_id(self._run),
             "config": config_values(self._config),
         }
         self._saver.begin(step, engine.state, facts)
