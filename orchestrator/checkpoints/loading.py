@@ -1,6 +1,6 @@
 """From a checkpoint into the ranks that are there now, at whatever world size and ZeRO stage each of the two was made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,11 @@ from typing import Any
 import torch
 
 from orchestrator.checkpoints.ranks import Ranks
-from orchestrator.checkpoints.state_file import RankState, StateReader, bits_sum, read_spans, state_path
+from orchestrator.checkpoints.state_file import Holders, RankState, StateReader, bits_sum, holders_of, read_spans, state_path
 from orchestrator.errors import CheckpointError
-from orchestrator.training.fragments import KINDS, Span, TrainedState
+from orchestrator.training.fragments import KINDS, TrainedState
 
 _MODULUS = 1 << 64
-Holders = Mapping[str, Sequence[tuple[Span, int]]]
 
 
 def load_state(directory: Path, manifest: Mapping[str, Any], state: TrainedState, ranks: Ranks) -> None:
@@ -72,11 +71,7 @@ def _host_memory(state: TrainedState) -> torch.Tensor:
 def _holders(directory: Path, world_size: int, ranks: Ranks) -> Holders:
     """Which file holds what, the headers read by all ranks together."""
     mine = [(rank, read_spans(directory / state_path(rank))) for rank in range(ranks.rank, world_size, ranks.world_size)]
-    holders: dict[str, list[tuple[Span, int]]] = {}
-    for rank, spans in (entry for found in ranks.gather(mine) for entry in found):
-        for span in spans:
-            holders.setdefault(span.parameter, []).append((span, rank))
-    return holders
+    return holders_of(entry for found in ranks.gather(mine) for entry in found)
 
 
 def _fill(state: TrainedState, reader: StateReader) -> list[str]:

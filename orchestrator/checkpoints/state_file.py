@@ -6,7 +6,7 @@ The file is written here and not by the safetensors library, so that it is hashe
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from orchestrator.runs.durable import WrittenFile
 from orchestrator.training.fragments import KINDS, Span
 
 Values = NDArray[np.float32]
+Holders = Mapping[str, Sequence[tuple[Span, int]]]  # parameter -> the spans of it that there are, each with the rank whose file holds it
 STATE = "state"  # the folder of these files in a checkpoint
 _STARTS = "starts"  # key of the metadata: where in its parameter each span begins
 _CHUNK_BYTES = 64 << 20
@@ -129,30 +130,39 @@ def read_spans(path: Path) -> list[Span]:
         return [Span(parameter, start, reader.size(parameter)) for parameter, start in reader.starts.items()]
 
 
+def holders_of(found: Iterable[tuple[int, Sequence[Span]]]) -> Holders:
+    """Put what each rank's file holds in order of parameters."""
+    holders: dict[str, list[tuple[Span, int]]] = {}
+    for rank, spans in found:
+        for span in spans:
+            holders.setdefault(span.parameter, []).append((span, rank))
+    return holders
+
+
 class StateReader:
     """Values out of the files of a checkpoint, whichever rank wrote them. A few files are open at a time."""
 
     _MOST_OPEN = 16
 
-    def __init__(self, directory: Path, holders: Mapping[str, Sequence[tuple[Span, int]]]) -> None:
+    def __init__(self, directory: Path, holders: Holders) -> None:
         """
         Args:
             directory: the checkpoint.
-            holders: parameter -> the spans of it that are there, each with the rank whose file holds it.
+            holders: which file holds what.
         """
         self._directory, self._holders = directory, holders
         self._open: dict[int, _Reader] = {}
 
-    def read(self, wanted: Span) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def read(self, wanted: Span, kinds: Sequence[str] = KINDS) -> Iterator[tuple[int, Values]]:
         """The values of a span, piece by piece.
 
         Yields:
-            Where in the span a piece begins, and its (len(KINDS), n) values. Together the pieces are the span, or it is not there.
+            Where in the span a piece begins, and its (len(kinds), n) values. Together the pieces are the span, or it is not there.
         """
         for span, rank in self._holders.get(wanted.parameter, ()):
             start, stop = max(span.start, wanted.start), min(span.start + span.size, wanted.start + wanted.size)
             if start < stop:
-                yield start - wanted.start, self._reader(rank).read(wanted.parameter, start - span.start, stop - span.start)
+                yield start - wanted.start, self._reader(rank).read(wanted.parameter, slice(start - span.start, stop - span.start), kinds)
 
     def close(self) -> None:
         while self._open:
@@ -177,9 +187,8 @@ class _Reader:
     def size(self, parameter: str) -> int:
         return int(self._file.get_slice(f"{KINDS[0]}/{parameter}").get_shape()[0])
 
-    def read(self, parameter: str, start: int, stop: int) -> Values:
-        rows = [self._file.get_slice(f"{kind}/{parameter}")[start:stop] for kind in KINDS]
-        return np.stack(rows)
+    def read(self, parameter: str, part: slice, kinds: Sequence[str]) -> Values:
+        return np.stack([self._file.get_slice(f"{kind}/{parameter}")[part] for kind in kinds])
 
     def close(self) -> None:
         self._file.__exit__(None, None, None)

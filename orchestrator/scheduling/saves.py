@@ -76,7 +76,12 @@ class RunSaves:
         Raises:
             InfrastructureError: too many saves have failed in a row.
         """
-        facts = {
+        facts = self._facts(step, tokens, learning_rate, kind) if self._ranks.rank == 0 else {}
+        self._saver.begin(step, engine.state, facts)
+
+    def _facts(self, step: int, tokens: Sequence[int], learning_rate: float, kind: str) -> dict[str, Any]:
+        """What the manifest records beside the files, which rank 0 writes."""
+        return {
             "kind": kind,
             "attempt": self._attempt,
             "world_size": self._ranks.world_size,
@@ -90,7 +95,6 @@ class RunSaves:
             "wandb_id": wandb_id(self._run),
             "config": config_values(self._config),
         }
-        self._saver.begin(step, engine.state, facts)
 
     def finish(self) -> None:
         """Wait for the last save.

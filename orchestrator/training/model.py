@@ -45,10 +45,10 @@ def build_model(model: ModelConfig, training: TrainingConfig, zero3: dict[str, A
         built.gradient_checkpointing_enable(  # type: ignore[operator]
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )
-    return _with_adapters(built, training.lora) if training.lora else built
+    return with_adapters(built, training.lora) if training.lora else built
 
 
-def _with_adapters(base: torch.nn.Module, lora: LoraConfig) -> torch.nn.Module:
+def with_adapters(base: torch.nn.Module, lora: LoraConfig) -> torch.nn.Module:
     """The base model, frozen, with adapters on every linear layer but the output's."""
     import peft
 

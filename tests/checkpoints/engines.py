@@ -22,9 +22,10 @@ SEQUENCES, LENGTH = 4, 32
 LORA = "{rank:4,alpha:8.0}"
 
 
-def config_of(folder: str, *, stage: int, lora: bool = False, precision: str = "fp32") -> Config:
+def config_of(folder: str, *, stage: int, lora: bool = False, precision: str = "fp32", run: Path | None = None) -> Config:
     """The tiny experiment."""
-    changes = {"training.zero_stage": stage, "model.initialise": "pretrained", "training.precision": precision}
+    changes: dict[str, object] = {"run.dir": run} if run else {}
+    changes |= {"training.zero_stage": stage, "model.initialise": "pretrained", "training.precision": precision}
     return load_config(overrides(Path(folder), **changes, **({"training.lora": LORA} if lora else {})))
 
 
@@ -42,6 +43,15 @@ def train_and_save(given: dict[str, Any]) -> dict[str, Any]:
         state = digest(engine)
         found[name] = {"state": state, "losses": steps(engine, range(2, 4)), "after": digest(engine)}
     return found
+
+
+def train_and_save_twice(given: dict[str, Any]) -> None:
+    """For each case: a save after two steps, and one after five."""
+    for name, case in given["cases"].items():
+        engine = engine_of(config_of(given["folder"], **case))
+        for first, last in ((0, 2), (2, 5)):
+            steps(engine, range(first, last))
+            save(engine, Path(given["folder"]) / name, last)
 
 
 def load_and_train(given: dict[str, Any]) -> dict[str, Any]:
