@@ -100,7 +100,7 @@ def _write(directory: Path, checkpoints: Sequence[Checkpoint], config: Config, m
         tensors = {name: parameter for name, parameter in model.named_parameters() if name in weights.names}
         if config.training.lora is None:
             _write_weights(directory, tensors, weights, _dtype(config))
-            model.config.dtype = _dtype(config)  # type: ignore[union-attr]
+            model.config.dtype = _dtype(config)
             model.config.save_pretrained(directory)  # type: ignore[operator, union-attr]
         else:
             _write_adapters(directory, model, tensors, weights)
