@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.checkpoints.store import Checkpoint, is_committed, newest_checkpoint, step_directory
 from orchestrator.commands.console import Console
@@ -18,6 +18,9 @@ from orchestrator.mixture.plan_file import read_plan, write_plan
 from orchestrator.runs.attempts import only_attempt, read_status
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.runs.lines import read_lines
+
+if TYPE_CHECKING:  # it is slow to import, and `resume` of a finished run needs none of it
+    from orchestrator.scheduling.attempt import AttemptJob, Outcome
 
 _LOOK_EVERY_SECONDS = 0.5
 
@@ -35,7 +38,7 @@ def train(config: Config, console: Console) -> RunDirectory:
     assert config.run.dir is not None
     run = create_run(Path(config.run.dir), config=dump_config(config), write_plan=lambda path: write_plan(plan, path))
     with only_attempt(run):
-        _attempt(run, config, plan, None, console)
+        _supervise(run, config, plan, console)
     return run
 
 
@@ -52,20 +55,30 @@ def resume(run: RunDirectory, console: Console) -> None:
         return
     with only_attempt(run):
         check_planned(run, config, plan)
+        _supervise(run, config, plan, console)
+
+
+def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console) -> None:
+    from orchestrator.scheduling.driving import drive_in_process
+    from orchestrator.scheduling.supervision import Supervision
+
+    grace = config.scheduling.preemption.grace_seconds
+
+    def choose() -> Checkpoint | None:
         checkpoint = newest_checkpoint(run.checkpoints)
         _check_fits(checkpoint, config, plan)
-        where = f"from step {checkpoint.step}" if checkpoint else "from step 0: it had not come to a checkpoint"
-        console.note(f"resuming {run.root} {where}")
-        _attempt(run, config, plan, checkpoint, console)
+        return checkpoint
 
+    def attempt(job: "AttemptJob", log: Path) -> "Outcome":
+        began = f"resuming {run.root} from step {job.from_step}" if read_status(run).attempts > 1 else f"starting {run.root}"
+        console.note(f"{began} with {config.scheduling.world_size} ranks; logs in {log.parent}")
+        with (
+            console.progress("training", plan.steps, "steps", done=job.from_step) as advance,
+            _watching(run.metrics, job.from_step, advance),
+        ):
+            return drive_in_process(job, log, grace_seconds=grace)
 
-def _attempt(run: RunDirectory, config: Config, plan: Plan, checkpoint: Checkpoint | None, console: Console) -> None:
-    from orchestrator.scheduling.attempt import run_attempt
-
-    from_step = checkpoint.step if checkpoint else 0
-    console.note(f"starting {config.scheduling.world_size} ranks; logs in {run.root / 'logs'}")
-    with console.progress("training", plan.steps, "steps", done=from_step) as advance, _watching(run.metrics, from_step, advance):
-        run_attempt(run, config, checkpoint)
+    Supervision(run, config.scheduling, choose=choose, attempt=attempt, say=console.note).to_the_end()
 
 
 def _check_fits(checkpoint: Checkpoint | None, config: Config, plan: Plan) -> None:

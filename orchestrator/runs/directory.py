@@ -52,6 +52,10 @@ class RunDirectory:
     def lock(self) -> Path:
         return self.root / ".lock"
 
+    @property
+    def fence(self) -> Path:
+        return self.root / ".fence"
+
     def logs(self, attempt: int) -> Path:
         return self.root / "logs" / str(attempt)
 

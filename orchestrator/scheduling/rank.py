@@ -1,9 +1,6 @@
 """What one rank does in an attempt: build the engine, load, then step, log, evaluate and save, each when it is due."""
 
 import math
-import os
-import socket
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,7 +10,6 @@ from typing import Any
 import numpy as np
 import ray
 import torch
-from ray import train as ray_train
 from torch import distributed
 
 from orchestrator.checkpoints.commit import save_checkpoint
@@ -29,6 +25,9 @@ from orchestrator.feed.worker import FeedWorker, workers_for
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.scheduling.agreement import Agreement
+from orchestrator.scheduling.stopping import WISHES, Ending, Stopping
+from orchestrator.scheduling.vitals import vitals
 from orchestrator.shards.epoch import Layout, layout_of, read_epoch
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.reader import ShardReader
@@ -58,26 +57,33 @@ class RankJob:
     workers: Sequence[FeedWorker]
 
 
-def run_rank(job_values: dict[str, Any]) -> None:
+def run_rank(job_values: dict[str, Any]) -> dict[str, Any]:
     """Train this rank's part of a run to its end. Ray Train calls it on every rank.
 
     Args:
         job_values: the fields of a `RankJob`.
+
+    Returns:
+        The fields of an `Ending`.
 
     Raises:
         NumericsError: the loss or the gradient is not finite any more.
     """
     job = RankJob(**job_values)
     run = RunDirectory(job.run)
-    rank = ray_train.get_context().get_world_rank()
-    _log_to_file(run.logs(job.attempt), rank)
     config = read_config(run.config)
     torch.set_num_threads(config.scheduling.threads_per_rank)
-    attempt = _RankAttempt(job, run, config, read_plan(run.plan))
+    beacon = vitals().beacon
+    beacon.enter("load")
     try:
-        attempt.train()
+        attempt = _RankAttempt(job, run, config, read_plan(run.plan))
+        try:
+            return asdict(attempt.train())
+        finally:
+            beacon.enter("end")
+            attempt.close()
     finally:
-        attempt.close()
+        beacon.close()
 
 
 class _RankAttempt:
@@ -102,20 +108,38 @@ class _RankAttempt:
         self._interval: list[StepDone] = []  # steps since the last line
         self._heldout = list(_open_heldout(config, self._layout, self._manifests))
         self._recorder = _open_recorder(run, config, plan, self._from_step) if self._ranks.rank == 0 else None
+        self._beacon = vitals().beacon
+        self._stopping = Stopping(Agreement(self._engine.device, WISHES), vitals())
 
-    def train(self) -> None:
+    def train(self) -> Ending:
         if self._from_step == 0:
             self._record(0, None, self._evaluate())
+        self._beacon.enter("first_step", step=self._from_step)
+        ending = self._train_steps() or Ending("done", self._plan.steps)
+        self._stopping.settle()
+        return ending
+
+    def _train_steps(self) -> Ending | None:
+        """To the last step, or to where the ranks agree to stop before."""
         rate = partial(learning_rate, self._config.training, steps=self._plan.steps)
         for done in train_steps(self._engine, self._batches(), rate, self._sums):
             self._interval.append(done)
+            self._beacon.enter("step", step=done.step)
+            ending = self._stopping.after_step(done.step) if done.step < self._plan.steps else None
+            if ending and ending.kind == "superseded":
+                return ending
             evaluates = self._is_due(done.step, self._config.evaluation.every_steps)
-            saves = self._is_due(done.step, self._config.checkpoints.every_steps)
+            saves = ending is not None or self._is_due(done.step, self._config.checkpoints.every_steps)
             if evaluates or saves or self._is_due(done.step, self._config.training.log_every_steps):
                 interval = self._end_interval()
                 self._record(done.step, interval, self._evaluate() if evaluates else {})
             if saves:
                 self._save(done.step)
+                ending = ending or self._stopping.after_save(done.step)
+            if ending and done.step < self._plan.steps:
+                return ending
+            self._beacon.enter("step")
+        return None
 
     def close(self) -> None:
         if self._recorder:
@@ -160,6 +184,7 @@ class _RankAttempt:
         return interval
 
     def _evaluate(self) -> dict[str, list[float]]:
+        self._beacon.enter("evaluate")
         ranks, micro_batch = self._ranks, self._config.training.micro_batch
         losses = measure(self._engine, self._heldout, micro_batch=micro_batch, rank=ranks.rank, world_size=ranks.world_size)
         if not all(math.isfinite(loss) for by_sequence in losses.values() for loss in by_sequence):
@@ -173,6 +198,7 @@ class _RankAttempt:
             self._recorder.write(step, interval, heldout)
 
     def _save(self, step: int) -> None:
+        self._beacon.enter("save")
         facts = {
             "world_size": self._ranks.world_size,
             **facts_of_training(self._config.training),
@@ -229,12 +255,3 @@ def _refuse_non_finite(interval: LoggedInterval) -> None:
             f"step {interval.step}: loss sums by source {list(interval.losses)}, gradient norm {interval.gradient_norm:g}: not finite. "
             f"Lower training.learning_rate={interval.learning_rate:g} or raise training.warmup_steps in the run's config.yaml, and resume."
         )
-
-
-def _log_to_file(logs: Path, rank: int) -> None:
-    """Send all that this process prints, its libraries' C code included, to the rank's log."""
-    logs.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(logs / f"{socket.gethostname()}-{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-        os.dup2(descriptor, stream.fileno())
