@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pydantic import TypeAdapter
 
 from orchestrator import errors
-from orchestrator.errors import InterruptedRunError, OrchestratorError, RankFailedError
+from orchestrator.errors import InterruptedRunError, NodePreemptedError, OrchestratorError, RankFailedError
 from orchestrator.runs.fence import Token
 from orchestrator.scheduling import asked
 
@@ -76,6 +76,8 @@ def error_of(outcome: Outcome) -> OrchestratorError | None:
     if outcome.kind == "stop":
         name = asked.name(outcome.signal)
         return InterruptedRunError(f"stopped by {name} after step {outcome.step}, which is saved. Go on with `midtrain resume`.")
+    if outcome.kind == "drained":
+        return NodePreemptedError(f"a node is taken away after step {outcome.step}, which is saved. Go on with `midtrain resume`.")
     if outcome.kind != "failed":
         return None
     kind = getattr(errors, outcome.error, RankFailedError)

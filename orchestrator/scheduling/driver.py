@@ -27,7 +27,7 @@ from orchestrator.scheduling.asked import note_signals
 from orchestrator.scheduling.attempt import AttemptJob, Outcome, dump, load_job
 from orchestrator.scheduling.board import Board
 from orchestrator.scheduling.cluster import cluster_nodes, ray_cluster
-from orchestrator.scheduling.gang import Gang, GangPlace, Observation, RankLostError, start_gang
+from orchestrator.scheduling.gang import Gang, GangPlace, Observation, RankLostError, is_infrastructure, start_gang
 from orchestrator.scheduling.phases import Sighting, limits
 from orchestrator.scheduling.placement import feed_places
 from orchestrator.scheduling.sizes import Batch, largest_world_size, room_for_ranks
@@ -35,6 +35,7 @@ from orchestrator.scheduling.stacks import end_ranks
 from orchestrator.scheduling.watch import HungError, ResizedError, Rules, Watch
 
 _LOOK_SECONDS = 1.0
+_NEIGHBOUR_SECONDS = 1.5
 
 
 class Driver:
@@ -61,7 +62,10 @@ class Driver:
         except ResizedError:
             outcome = Outcome(kind="resize")
         except OrchestratorError as error:
-            outcome = Outcome(kind="failed", error=_public_class(error), message=str(error), failed_nodes=self._failed_nodes(error))
+            culprits = self._culprits(error)
+            who = f" {'; '.join(culprit.name for culprit in culprits)}." if isinstance(error, RankLostError) and culprits else ""
+            message, nodes = f"{error}{who}", [culprit.node for culprit in culprits]
+            outcome = Outcome(kind="failed", error=_public_class(error), message=message, failed_nodes=nodes)
         except BaseException as error:
             traceback.print_exc()
             outcome = Outcome(kind="failed", error="RankFailedError", message=f"{type(error).__name__}: {error}")
@@ -145,13 +149,12 @@ class Driver:
             logs = self._run.logs(self._job.token.attempt)
             raise InfrastructureError(f"the ranks ended without an error and without {last}. Their logs are in {logs}.")
 
-    def _failed_nodes(self, error: OrchestratorError) -> list[str]:
-        culprits: Sequence[Sighting] = ()
+    def _culprits(self, error: OrchestratorError) -> Sequence[Sighting]:
+        """The ranks that died or hung."""
         if isinstance(error, HungError):
-            culprits = error.culprits
-        elif isinstance(error, RankLostError) and self._watch:
-            culprits = [sighting for sighting in self._watch.sightings if sighting.rank in error.ranks]
-        return [sighting.node for sighting in culprits]
+            return error.culprits
+        lost = error.ranks if isinstance(error, RankLostError) else ()
+        return [sighting for sighting in self._watch.sightings if sighting.rank in lost] if self._watch else []
 
     def _with_what_was_seen(self, outcome: Outcome) -> Outcome:
         sightings = self._watch.sightings if self._watch else ()
@@ -164,7 +167,12 @@ def _rank(job: dict[str, Any]) -> dict[str, Any]:
     """What Ray Train calls on a rank. DeepSpeed and the models are imported there, not here."""
     from orchestrator.scheduling.rank import run_rank
 
-    return run_rank(job)
+    try:
+        return run_rank(job)
+    except Exception as error:
+        if is_infrastructure(error):  # most likely a neighbour died: let its death be noticed first, as the cause
+            time.sleep(_NEIGHBOUR_SECONDS)
+        raise
 
 
 def _public_class(error: OrchestratorError) -> str:

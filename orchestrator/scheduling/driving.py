@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.lines import read_lines
 from orchestrator.scheduling import asked
 from orchestrator.scheduling.attempt import AttemptJob, Outcome, dump, load_outcome
 from orchestrator.scheduling.leftovers import sweep
@@ -67,10 +69,11 @@ def _wait(process: subprocess.Popen[bytes], answer: int, grace_seconds: float) -
 
 def _died(process: subprocess.Popen[bytes], job: AttemptJob, log: Path) -> Outcome:
     """What became of an attempt whose process could not say it."""
+    step = max((line["step"] for line in read_lines(RunDirectory(Path(job.run)).metrics)), default=job.from_step)
     if number := asked.asked_to_stop():
         message = f"stopped by {asked.name(number)}, without a save. Go on from the last checkpoint with `midtrain resume`."
-        return Outcome(kind="failed", step=job.from_step, error="InterruptedRunError", message=message)
+        return Outcome(kind="failed", step=step, error="InterruptedRunError", message=message)
     code = process.returncode
     how = f"was killed by {asked.name(-code)}" if code < 0 else f"ended with exit code {code}"
     message = f"the process that drives the attempt {how} without a word: Ray ends it when its own processes die. Its log is {log}."
-    return Outcome(kind="failed", step=job.from_step, error="InfrastructureError", message=message)
+    return Outcome(kind="failed", step=step, error="InfrastructureError", message=message)

@@ -21,6 +21,8 @@ from ray import train as ray_train
 from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+from ray.train.v2._internal.execution.context import get_train_context
 from ray.train.v2.api.exceptions import PreemptionError, TrainingFailedError, WorkerGroupError
 
 from orchestrator.errors import InfrastructureError, NodePreemptedError, OrchestratorError, RankFailedError
@@ -181,20 +183,33 @@ def _fit(trainer: TorchTrainer) -> "Future[Any]":
     return outcome
 
 
+def is_node_taken_away() -> bool:
+    """Whether Ray has announced, to this rank, that it takes a node of the gang away. Unlike Ray Train's own question no collective."""
+    return get_train_context().preemption_context.preemption_info is not None
+
+
+def is_infrastructure(failure: BaseException) -> bool:
+    """Whether a process, disk or connection failed: a rank whose neighbour died sees only that the connection is gone."""
+    lost = ("gloo", "nccl", "connection")
+    return _is_of_a_process(failure) or isinstance(failure, OSError) or any(word in str(failure).lower() for word in lost)
+
+
+def _is_of_a_process(failure: BaseException) -> bool:
+    return isinstance(failure, RayError | WorkerHealthCheckFailedError)
+
+
 def _first_cause(error: WorkerGroupError, logs: Path) -> OrchestratorError:
-    """What ended the gang: an error of ours, else a process that died, else an exception that nobody foresaw."""
+    """What ended the gang: an error of ours, else processes that died, else an exception that nobody foresaw."""
     failures = {rank: getattr(failure, "_base_exc", failure) for rank, failure in error.worker_failures.items()}  # Ray Train wraps them
     if ours := [failure for failure in failures.values() if isinstance(failure, OrchestratorError)]:
         return ours[0]
-    unforeseen = {rank: failure for rank, failure in failures.items() if not _is_infrastructure(failure)}
-    died = [rank for rank, failure in failures.items() if isinstance(failure, RayError)]
-    rank, failure = min((unforeseen if len(unforeseen) == len(failures) else failures).items(), key=lambda item: item[0] not in died)
+    if died := [rank for rank, failure in failures.items() if _is_of_a_process(failure)]:
+        return RankLostError(f"the process of {_named(died)} died. The logs are in {logs}; go on with `midtrain resume`.", died)
+    rank, failure = min(failures.items(), key=lambda item: is_infrastructure(item[1]))
     first_line = (str(failure).strip().splitlines() or [""])[0]
     message = f"rank {rank} failed: {type(failure).__name__}: {first_line}. Its log is in {logs}; go on with `midtrain resume`."
-    return RankFailedError(message) if len(unforeseen) == len(failures) else RankLostError(message, died)
+    return InfrastructureError(message) if is_infrastructure(failure) else RankFailedError(message)
 
 
-def _is_infrastructure(failure: Exception) -> bool:
-    """Whether a process, disk or connection failed: a rank whose neighbour died sees only that the connection is gone."""
-    lost = ("gloo", "nccl", "connection")
-    return isinstance(failure, RayError | OSError) or any(word in str(failure).lower() for word in lost)
+def _named(ranks: Sequence[int]) -> str:
+    return f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {', '.join(map(str, ranks))}"

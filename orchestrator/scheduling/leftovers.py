@@ -4,10 +4,10 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
@@ -15,7 +15,6 @@ from orchestrator.scheduling.processes import end_trees
 
 _PREFIX = "midtrain-"
 _OWNER = ".owner"  # locked by the process that the directory belongs to, for as long as it lives
-_YOUNG_SECONDS = 60.0
 _MARK = "MIDTRAIN_FOLDER"  # in the environment of every process that was started for a directory
 
 
@@ -25,9 +24,8 @@ def own_folder() -> Iterator[Path]:
 
     Ray's sockets live below it, and their paths may have 107 characters.
     """
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
-    with (folder / _OWNER).open("w") as owner:
-        fcntl.flock(owner, fcntl.LOCK_EX)
+    folder, owner = _claim()
+    with owner:
         os.environ[_MARK] = str(folder)
         try:
             yield folder
@@ -36,23 +34,29 @@ def own_folder() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _claim() -> tuple[Path, TextIO]:
+    """A new directory, and its lock, held."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
+        owner = (folder / _OWNER).open("w")
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        if (folder / _OWNER).exists():  # no sweep came between the file and its lock
+            return folder, owner
+        owner.close()
+
+
 def sweep() -> None:
     """Clear away what dead commands of this user have left: their processes, then their directories."""
     for folder in Path("/tmp").glob(f"{_PREFIX}*"):
         try:
             if folder.is_dir() and folder.stat().st_uid == os.getuid():
                 _sweep(folder)
-        except FileNotFoundError:  # its owner was quicker
+        except FileNotFoundError:
             continue
 
 
 def _sweep(folder: Path) -> None:
-    owner = folder / _OWNER
-    if not owner.exists():
-        if time.time() - folder.stat().st_mtime < _YOUNG_SECONDS:  # it is being made
-            return
-        owner.touch()
-    with owner.open("r") as file:
+    with (folder / _OWNER).open("r") as file:  # what has no such file was not made here, or is being made now
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -7,7 +7,7 @@ from orchestrator.scheduling.agreement import Agreement
 from orchestrator.scheduling.asked import asked_to_stop
 from orchestrator.scheduling.vitals import Vitals
 
-WISHES = ("superseded", "stop", "resize")
+WISHES = ("superseded", "stop", "drained", "resize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class Ending:
     """How the ranks ended an attempt.
 
     Attributes:
-        kind: `done`: at the last step. `stop`: asked by a signal. `resize`: to go on at another world size. `superseded`: by a newer
-            attempt.
+        kind: `done`: at the last step. `stop`: asked by a signal. `drained`: the cluster takes a node away. `resize`: to go on at another
+            world size. `superseded`: by a newer attempt.
         step: the last step made; all but `superseded` have saved it.
         signal: of `stop`: its number.
         by_host: of `superseded`: where the newer attempt was started.
@@ -55,13 +55,16 @@ class Stopping:
         wishes = self._vitals.beacon.wishes
         self._agreement.wish("stop", max(asked_to_stop(), wishes.get("stop", 0)))
         self._agreement.wish("resize", wishes.get("resize", 0))
+        self._agreement.wish("drained", int(self._vitals.is_drained))
         self._agreement.wish("superseded", int(self._vitals.superseded_by is not None))
         self.agreed = agreed = self._agreement.exchange()
         self._resizes = self._resizes or bool(agreed["resize"])
         if agreed["superseded"]:
             newer = self._vitals.superseded_by
             return Ending("superseded", step, by_host=newer.host if newer else "")
-        return Ending("stop", step, signal=agreed["stop"]) if agreed["stop"] else None
+        if agreed["stop"]:
+            return Ending("stop", step, signal=agreed["stop"])
+        return Ending("drained", step) if agreed["drained"] else None
 
     def after_save(self, step: int) -> Ending | None:
         """The ending to make after a checkpoint that was due."""

@@ -72,7 +72,7 @@ class Supervision:
         )
         outcome = self._attempt(job, self._run.logs(token.attempt) / "driver.log")
         self._leave_if_superseded(token, outcome)
-        if outcome.kind == "failed":
+        if outcome.kind in ("failed", "drained"):
             return self._after_failure(job, outcome)
         error = error_of(outcome)
         reason = str(error or "to go on at another world size" if outcome.kind != "done" else "all steps are done")

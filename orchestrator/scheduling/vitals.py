@@ -13,6 +13,7 @@ from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import Token, newest_token
 from orchestrator.scheduling.asked import note_signals
 from orchestrator.scheduling.board import Beacon
+from orchestrator.scheduling.gang import is_node_taken_away
 
 _opened: list["Vitals"] = []
 
@@ -24,6 +25,7 @@ class Vitals:
         token: of this attempt, to look at before anything is committed: `still_ours(run, token)`.
         beacon: tells where the rank is.
         superseded_by: the attempt that has taken the run over, once it was seen.
+        is_drained: whether Ray takes away a node that ranks are on.
     """
 
     def __init__(self, rank: int, *, run: Path, token: Token, board: Any) -> None:
@@ -36,11 +38,13 @@ class Vitals:
         """
         self._rank, self._run, self.token = rank, RunDirectory(run), token
         self.superseded_by: Token | None = None
+        self.is_drained = False
         log = _log_to_file(self._run.logs(token.attempt), rank)
         faulthandler.register(signal.SIGQUIT, file=sys.stderr, all_threads=True)  # in C, so that no collective it waits in matters
         self.beacon = Beacon(board, rank, str(log), look=self._look)
 
     def _look(self) -> None:
+        self.is_drained = is_node_taken_away()
         if self._rank == 0 and (newest := newest_token(self._run)) not in (self.token, None):
             self.superseded_by = newest
 
