@@ -56,9 +56,10 @@ class IntervalSums:
 
     def __init__(self, num_sources: int, device: torch.device) -> None:
         self._sums = torch.zeros(2, num_sources + 1, dtype=torch.float64, device=device)  # the last column: wait, ranks
+        self._step = torch.zeros_like(self._sums)  # what counts only when the update is made
 
     def add(self, losses: Tensor, sources: Tensor, trained: Tensor | None = None) -> None:
-        """Count a micro batch.
+        """Count a micro batch, once its step ends.
 
         Args:
             losses: (sequences, length) of each token.
@@ -68,7 +69,13 @@ class IntervalSums:
         counted = losses.detach() if trained is None else losses.detach() * trained
         by_sequence = counted.sum(dim=1, dtype=torch.float64)
         tokens = torch.full_like(by_sequence, losses.shape[1]) if trained is None else trained.sum(dim=1, dtype=torch.float64)
-        self._sums.index_add_(1, sources, torch.stack([by_sequence, tokens]))
+        self._step.index_add_(1, sources, torch.stack([by_sequence, tokens]))
+
+    def end_step(self, *, was_made: bool) -> None:
+        """Count the micro batches since the last call, or forget them: an update that was not made has trained nothing."""
+        if was_made:
+            self._sums += self._step
+        self._step.zero_()
 
     def add_wait(self, seconds: float) -> None:
         """Count a wait for data."""
