@@ -47,7 +47,7 @@ def ray_cluster(num_cpus: int, num_gpus: int = 0) -> Iterator[None]:
         "object_store_memory": _OBJECT_STORE_BYTES,
         "include_dashboard": False,
         "_temp_dir": folder,
-        "runtime_env": {"env_vars": {"TMPDIR": folder}},  # what torch and W&B leave in temporary files goes with the cluster
+        "runtime_env": {"env_vars": {"TMPDIR": folder}},  # what torch leaves in temporary files goes with the cluster
     }
     try:
         _connect(address, own if address == "local" else {})

@@ -100,6 +100,14 @@ def test_a_mirror_that_cannot_be_started_is_done_without(run: RunDirectory, serv
     assert "W&B gets nothing" in mirrored_run(run, finish_seconds=30)
 
 
+def test_a_log_that_was_deleted_is_not_missed(run: RunDirectory, service: StandIn) -> None:
+    service.behaviour = "hangs"
+    said: list[str] = []
+    with mirroring(run, tracking("online", 0.5), said.append):
+        run.wandb_log.unlink()
+    assert ["W&B is behind" in line for line in said] == [True]
+
+
 def test_a_full_disk_of_wandb_is_its_own_affair(run: RunDirectory, service: StandIn) -> None:
     run.wandb.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "none", run.wandb], capture_output=True, check=False).returncode:
