@@ -116,13 +116,19 @@ def train(overrides: Overrides = None) -> None:
 
 
 @app.command()
-def resume(run: Annotated[Path, typer.Argument(help="The run's directory.")]) -> None:
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's directory, or the URL of its second home.")],
+    directory: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="With a URL: where to make the run's directory; none: where it was.")
+    ] = None,
+) -> None:
     """Go on with a run from its newest checkpoint, every byte of which is verified first."""
     from orchestrator.commands.console import Console
+    from orchestrator.commands.fetching import find_run
     from orchestrator.commands.training import resume
-    from orchestrator.runs.directory import RunDirectory
 
-    resume(RunDirectory(run.absolute()), Console())
+    console = Console()
+    resume(find_run(run, directory, console), console)
 
 
 @app.command()
