@@ -74,12 +74,15 @@ def fetch_newest(
     """
 
     def fetch() -> Checkpoint | None:
-        for name in reversed(committed_names(reach().files())):
+        sizes = reach().files()
+        for name in reversed(committed_names(sizes)):
             if name <= step_directory(Path(), after_step).name:
                 return None
             home = reach()  # anew: a failure ends one
             try:
-                return _fetch(home, open_there(home, name), run, progress)
+                there = open_there(home, name)
+                _check_files(there, sizes)
+                return _fetch(home, there, run, progress)
             except DamagedError as error:
                 say(f"at {home.url}: {error}. The checkpoint before it is taken.")
                 shutil.rmtree(run.checkpoints / name, ignore_errors=True)
@@ -99,7 +102,7 @@ def _fetch(home: SecondHome, there: Checkpoint, run: RunDirectory, progress: Pro
     directory = run.checkpoints / name
     if is_committed(directory):
         quarantine(directory)
-    folders = {directory, *((directory / safe_path(file["path"], f"{name}/{MANIFEST}")).parent for file in files)}
+    folders = {directory, *((directory / file["path"]).parent for file in files)}
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     with progress(name, sum(file["size_bytes"] for file in files)) as on_bytes:
@@ -129,6 +132,14 @@ def _bring(home: SecondHome, name: str, file: Mapping[str, Any], directory: Path
         raise DamagedError(f"{path} is damaged: {error}") from None
     except OSError as error:
         raise InfrastructureError(f"{target} cannot be written: {error}. Free space there, and try again.") from error
+
+
+def _check_files(there: Checkpoint, sizes: Mapping[str, int]) -> None:
+    for file in there.manifest["files"]:
+        path = f"{there.directory.name}/{safe_path(file['path'], f'{there.directory.name}/{MANIFEST}')}"
+        if sizes.get(path) != file["size_bytes"]:
+            size = f"{sizes[path]:,} bytes" if path in sizes else "missing"
+            raise DamagedError(f"{path} is damaged: {size}, committed were {file['size_bytes']:,} bytes")
 
 
 def _read(home: SecondHome, path: str) -> bytes:

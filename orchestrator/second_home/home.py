@@ -4,7 +4,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -126,6 +126,9 @@ class SecondHome:
         with ThreadPoolExecutor(_PARALLEL) as pool:
             futures = [pool.submit(action, item) for item in items]
             try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
                 return [future.result() for future in futures]
             except BaseException:
                 self._over.set()

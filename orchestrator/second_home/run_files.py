@@ -2,9 +2,10 @@
 
 import io
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+
+import xxhash
 
 from orchestrator.checkpoints.store import DamagedError
 from orchestrator.runs.directory import RunDirectory
@@ -15,14 +16,14 @@ _PATTERNS = ("*.yaml", "*.json", "*.jsonl", "*.npz", "wandb_id", "amendments/*/*
 
 
 def pack(run: RunDirectory) -> bytes:
-    """The files as they are now; of files of lines, the whole lines."""
+    """The files as they are now, of files of lines the whole lines, as a ZIP archive; before it stands a line with its xxh3-128."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(path for pattern in _PATTERNS for path in run.root.glob(pattern)):
             content = path.read_bytes()
             whole = content[: content.rfind(b"\n") + 1] if path.suffix == ".jsonl" else content
             archive.writestr(path.relative_to(run.root).as_posix(), whole)
-    return packed.getvalue()
+    return xxhash.xxh3_128_hexdigest(packed.getvalue()).encode() + b"\n" + packed.getvalue()
 
 
 def unpack(packed: bytes, place: str) -> dict[str, bytes]:
@@ -35,11 +36,11 @@ def unpack(packed: bytes, place: str) -> dict[str, bytes]:
     Raises:
         DamagedError: they are not what was packed.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-            return {safe_path(name, place): archive.read(name) for name in archive.namelist()}
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-        raise DamagedError(f"{place} is damaged: {type(error).__name__}: {error}") from None
+    digest, _, archived = packed.partition(b"\n")
+    if xxhash.xxh3_128_hexdigest(archived).encode() != digest:
+        raise DamagedError(f"{place} is damaged: its bytes are not those that were written")
+    with zipfile.ZipFile(io.BytesIO(archived)) as archive:
+        return {safe_path(name, place): archive.read(name) for name in archive.namelist()}
 
 
 def place_files(files: Mapping[str, bytes], root: Path) -> None:
