@@ -23,6 +23,9 @@ Overrides = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
+UntilStep = Annotated[
+    int | None, typer.Option(min=1, help="Stop after this step, saved; `midtrain resume` goes on. None: at the end of the plan.")
+]
 Output = Annotated[Path | None, typer.Option(metavar="DIR", help="Where to; none: below RUN/export.")]
 Merge = Annotated[bool, typer.Option("--merge", help="Put adapters into the base model's weights, which must fit into memory.")]
 Check = Annotated[bool, typer.Option(help="Load the model and let it generate; it must fit into memory.")]
@@ -105,24 +108,46 @@ def plan(overrides: Overrides = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def train(overrides: Overrides = None) -> None:
+def train(overrides: Overrides = None, until_step: UntilStep = None) -> None:
     """Start a run on this machine, or on the Ray cluster that RAY_ADDRESS names."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.training import train
 
     console = Console()
-    run = train(_config(overrides), console)
+    run = train(_config(overrides), console, until_step)
     console.say(f"done: {run.root}. See what it learned: midtrain report {run.root}")
 
 
 @app.command()
-def resume(run: Annotated[Path, typer.Argument(help="The run's directory.")]) -> None:
+def resume(run: Annotated[Path, typer.Argument(help="The run's directory.")], until_step: UntilStep = None) -> None:
     """Go on with a run from its newest checkpoint, every byte of which is verified first."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.training import resume
     from orchestrator.runs.directory import RunDirectory
 
-    resume(RunDirectory(run.absolute()), Console())
+    resume(RunDirectory(run.absolute()), Console(), until_step)
+
+
+@app.command()
+def prove_resume(
+    overrides: Overrides = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps before the kill.")] = 4,
+    more: Annotated[int, typer.Option(min=1, help="Steps after it.")] = 4,
+    world_size: Annotated[int | None, typer.Option(min=1, help="Ranks that resume; none: as many as before.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove on your configuration and machines that a run killed hard and resumed trains what an unbroken one does."""
+    from orchestrator.commands import proving
+    from orchestrator.commands.console import Console
+
+    config, console = _config(overrides), Console()
+    proof = proving.Proof(steps=steps, more=more, world_size=world_size or config.scheduling.world_size)
+    result = proving.prove_resume(config, proof, console)
+    if as_json:
+        _print_json(result)
+    else:
+        proving.show_proof(result, console)
+    proving.refuse_difference(result)
 
 
 @app.command()
