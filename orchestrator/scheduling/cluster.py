@@ -51,7 +51,7 @@ def _connected(num_cpus: int, num_gpus: int, folder: str) -> Iterator[None]:
         "object_store_memory": _OBJECT_STORE_BYTES,
         "include_dashboard": False,
         "_temp_dir": folder,
-        "runtime_env": {"env_vars": {"TMPDIR": folder}},  # what torch and W&B leave in temporary files goes with the cluster
+        "runtime_env": {"env_vars": {"TMPDIR": folder}},  # what torch leaves in temporary files goes with the cluster
     }
     try:
         _connect(address, own if address == "local" else {})
