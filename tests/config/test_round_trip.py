@@ -65,25 +65,31 @@ def mixtures(draw: st.DrawFn, source_names: list[str]) -> MixtureConfig:
     )
 
 
-trainings = st.builds(
-    TrainingConfig,
-    sequence_length=st.integers(8, 10**6),
-    sequences_per_step=st.just(6),
-    micro_batch=st.just(3),
-    precision=st.sampled_from(["fp32", "bf16"]),
-    zero_stage=st.integers(1, 3),
-    activation_checkpointing=st.booleans(),
-    lora=st.none() | st.builds(LoraConfig, rank=counts, alpha=positive),
-    learning_rate=positive,
-    schedule=st.sampled_from(["constant", "linear", "cosine"]),
-    warmup_steps=st.integers(0, 10**9),
-    final_learning_rate_share=shares,
-    weight_decay=positive,
-    adam_beta1=st.floats(0, 0.999),
-    adam_beta2=st.floats(0, 0.999),
-    gradient_clip=positive,
-    seed=st.integers(0, 2**63),
-    log_every_steps=counts,
+warmups = st.tuples(shares, st.none()) | st.tuples(st.none(), st.integers(0, 10**9))
+trainings = warmups.flatmap(
+    lambda warmup: st.builds(
+        TrainingConfig,
+        sequence_length=st.integers(8, 10**6),
+        sequences_per_step=st.just(6),
+        micro_batch=st.just(3),
+        precision=st.sampled_from(["fp32", "bf16"]),
+        zero_stage=st.integers(1, 3),
+        activation_checkpointing=st.booleans(),
+        lora=st.none() | st.builds(LoraConfig, rank=counts, alpha=positive),
+        learning_rate=positive,
+        schedule=st.sampled_from(["constant", "linear", "cosine", "warmup_stable_decay"]),
+        warmup_share=st.just(warmup[0]),
+        warmup_steps=st.just(warmup[1]),
+        initial_learning_rate_share=shares if any(warmup) else st.just(0.0),
+        decay_share=st.floats(0.01, 1),
+        final_learning_rate_share=shares,
+        weight_decay=positive,
+        adam_beta1=st.floats(0, 0.999),
+        adam_beta2=st.floats(0, 0.999),
+        gradient_clip=positive,
+        seed=st.integers(0, 2**63),
+        log_every_steps=counts,
+    )
 )
 
 
