@@ -10,19 +10,20 @@ from typing import Any
 
 import deepspeed
 import torch
+from deepspeed.accelerator import get_accelerator
 from deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine import TorchCheckpointEngine
 from deepspeed.runtime.fp16.loss_scaler import LossScaler
 from deepspeed.runtime.zero.config import ZeroStageEnum
 from deepspeed.utils.tensor_fragment import fragment_address
 from torch import Tensor
 
-from orchestrator.config.training import ModelConfig, TrainingConfig
+from orchestrator.config.training import ModelConfig, OffloadConfig, TrainingConfig
 from orchestrator.errors import CheckpointError, ConfigError
 from orchestrator.runs.durable import WrittenFile, hash_file
 from orchestrator.training.deepspeed_config import deepspeed_config
 from orchestrator.training.documents import keeps_documents_apart
 from orchestrator.training.losses import sequence_means, token_losses
-from orchestrator.training.model import build_model
+from orchestrator.training.model import build_model, shape_of
 
 _TAG = "state"
 _SAFE_CLASSES = [LossScaler, ZeroStageEnum, fragment_address]  # what DeepSpeed's files hold beside tensors and Python's own types
@@ -41,9 +42,14 @@ class Engine:
         """
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # builds for 48 s, and leaves 66 MiB a rank in /dev/shm
         deepspeed.init_distributed()
+        _require_async_io(training.offload)
         settings = deepspeed_config(training, world_size)
         module = build_model(model, training, settings if training.zero_stage == 3 else None)
         self._engine, *_ = deepspeed.initialize(model=module, model_parameters=_parameter_groups(module), config=settings)
+        if training.precision == "bf16" and training.zero_stage == 0:
+            _undo_first_update(self._engine.optimizer)
+        if training.compile:
+            self._engine.compile(compile_kwargs={"dynamic": False})  # few shapes occur, and each is worth a graph of its own
         self._engine.checkpoint_engine = self._files = _Files(self._engine.checkpoint_engine, frozen=_frozen_names(module))
         self._engine.clip_fp32_gradients = self._clip_unsharded
         self._is_adapted = training.lora is not None
@@ -71,8 +77,7 @@ class Engine:
             attention = getattr(self.module.config, "_attn_implementation", None)
             raise ConfigError(
                 f"feed.document_attention=true, and the base model's attention ({attention}) lets the documents of a sequence see each "
-                f"other at training.micro_batch={self._micro_batch}. Set feed.document_attention=false, or take a model whose attention is "
-                f"sdpa or eager."
+                f"other at training.micro_batch={self._micro_batch}. Set training.attention to sdpa, or feed.document_attention to false."
             )
 
     def step(
@@ -232,14 +237,28 @@ def checksum(tensors: Iterable[Tensor]) -> int:
     return sum(int(part.detach().contiguous().view(_BITS[part.element_size()]).sum(dtype=torch.int64)) for part in tensors) % (1 << 64)
 
 
+def _require_async_io(offload: OffloadConfig) -> None:
+    if offload.nvme_path and not get_accelerator().create_op_builder("AsyncIOBuilder").is_compatible():
+        raise ConfigError(
+            f"training.offload.nvme_path={offload.nvme_path}: DeepSpeed builds what reads and writes there with a C++ compiler and libaio, "
+            f"and this node lacks the headers of that. Install libaio-dev (Red Hat: libaio-devel) on every node, or offload to cpu."
+        )
+
+
+def _undo_first_update(optimizer: Any) -> None:
+    """At stage 0 in bfloat16 DeepSpeed makes an update of zeros to allocate Adam's moments: it counts as a step, and decays the weights."""
+    optimizer.optimizer.state.clear()
+    optimizer.refresh_fp32_params()
+
+
 def _frozen_names(module: torch.nn.Module) -> set[str]:
     return {name for name, parameter in module.named_parameters(remove_duplicate=False) if not parameter.requires_grad}
 
 
 def _parameter_groups(module: torch.nn.Module) -> Sequence[dict[str, Any]]:
-    """Weight decay for matrices, none for norms and biases. Shapes are asked of DeepSpeed where it has partitioned them."""
+    """Weight decay for matrices, none for norms and biases."""
     groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
     for parameter in filter(attrgetter("requires_grad"), module.parameters()):
-        groups[len(getattr(parameter, "ds_shape", parameter.shape)) >= 2].append(parameter)
+        groups[len(shape_of(parameter)) >= 2].append(parameter)
     decay = {"params": groups[True]}
     return [decay, {"params": groups[False], "weight_decay": 0.0}] if groups[False] else [decay]

@@ -12,7 +12,7 @@ from orchestrator.config.data import CorpusConfig, FeedConfig, MixtureConfig, Sh
 from orchestrator.config.load import dump_config, load_config, read_config
 from orchestrator.config.operation import CheckpointsConfig, EvaluationConfig, RunConfig, SchedulingConfig, TrackingConfig
 from orchestrator.config.schema import Config
-from orchestrator.config.training import LoraConfig, ModelConfig, TrainingConfig
+from orchestrator.config.training import LoraConfig, ModelConfig, OffloadConfig, TrainingConfig
 
 counts = st.integers(1, 10**12)
 shares = st.floats(0, 1)
@@ -65,6 +65,10 @@ def mixtures(draw: st.DrawFn, source_names: list[str]) -> MixtureConfig:
     )
 
 
+places = st.sampled_from(["none", "cpu"])
+offloads = st.builds(OffloadConfig, optimizer=places, parameters=places, nvme_path=st.none()) | st.builds(
+    OffloadConfig, optimizer=places, parameters=st.just("nvme"), nvme_path=st.just("/fast")
+)
 warmups = st.tuples(shares, st.none()) | st.tuples(st.none(), st.integers(0, 10**9))
 trainings = warmups.flatmap(
     lambda warmup: st.builds(
@@ -73,9 +77,13 @@ trainings = warmups.flatmap(
         sequences_per_step=st.just(6),
         micro_batch=st.just(3),
         precision=st.sampled_from(["fp32", "bf16"]),
-        zero_stage=st.integers(1, 3),
+        zero_stage=st.just(3),
+        offload=offloads,
         activation_checkpointing=st.booleans(),
-        lora=st.none() | st.builds(LoraConfig, rank=counts, alpha=positive),
+        attention=st.sampled_from(["auto", "sdpa", "eager"]),
+        compile=st.booleans(),
+        liger=st.just(False),
+        lora=st.none() | st.builds(LoraConfig, rank=counts, alpha=positive, targets=paths, dropout=st.floats(0, 0.9)),
         learning_rate=positive,
         schedule=st.sampled_from(["constant", "linear", "cosine", "warmup_stable_decay"]),
         warmup_share=st.just(warmup[0]),

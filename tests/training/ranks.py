@@ -46,7 +46,7 @@ def everything(folder: str) -> dict[str, Any]:
 def losses_of_every_stage(folder: str, lora: str = "null") -> dict[str, dict[str, Any]]:
     """For each ZeRO stage: the losses and the gradient norms of a few steps from the same weights."""
     configs = (config_of(folder, stage, lora=lora) for stage in range(4))
-    return {str(c.training.zero_stage): _steps(Engine(c.model, c.training, 2), range(STEPS)) for c in configs}
+    return {str(c.training.zero_stage): steps_of(Engine(c.model, c.training, 2), range(STEPS)) for c in configs}
 
 
 def losses_of_adapters_at_every_stage(folder: str) -> dict[str, dict[str, Any]]:
@@ -72,15 +72,15 @@ def losses_around_a_resume(folder: str) -> dict[str, Any]:
     for stage, lora in ((0, "null"), (3, "null"), (1, ADAPTERS), (3, ADAPTERS)):
         config = config_of(folder, stage, lora=lora)
         engine = Engine(config.model, config.training, 2)
-        _steps(engine, range(2))
+        steps_of(engine, range(2))
         name = f"stage {stage}, lora {lora}"
         checkpoint = Path(folder) / name
         engine.save(checkpoint, {"step": 2, "tokens": [1, 2]})
-        straight = _steps(engine, range(2, 4))
+        straight = steps_of(engine, range(2, 4))
         torch.distributed.barrier()
         other = Engine(config.model, replace(config.training, seed=77), 2)
         state = other.load(checkpoint)
-        results[name] = {"state": state, "straight": straight, "resumed": _steps(other, range(2, 4))}
+        results[name] = {"state": state, "straight": straight, "resumed": steps_of(other, range(2, 4))}
     return results
 
 
@@ -184,7 +184,7 @@ def _embedding_std(config: Config) -> float:
     return float(full.detach().std())
 
 
-def _steps(engine: Engine, steps: range) -> dict[str, list[float]]:
+def steps_of(engine: Engine, steps: range) -> dict[str, list[float]]:
     losses, norms = [], []
     for step in steps:
         per_micro = [float(part.detach().mean()) for part, _ in engine.step(step, _batch(step), 0.01)]
