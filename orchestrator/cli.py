@@ -12,6 +12,7 @@ from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from orchestrator.config.schema import Config
+    from orchestrator.runs.directory import RunDirectory
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Midtrain a language model on its own model spec."
@@ -21,6 +22,10 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Configuration, such as experiment=demo mixture.spec_share=0.1")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+Output = Annotated[Path | None, typer.Option(metavar="DIR", help="Where to; none: below RUN/export.")]
+Merge = Annotated[bool, typer.Option("--merge", help="Put adapters into the base model's weights, which must fit into memory.")]
+Check = Annotated[bool, typer.Option(help="Load the model and let it generate; it must fit into memory.")]
 
 
 def main() -> None:
@@ -186,6 +191,42 @@ def status(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    step: Annotated[int | None, typer.Option(help="Of which checkpoint; none: the newest.")] = None,
+    output: Output = None,
+    merge: Merge = False,
+    check: Check = True,
+) -> None:
+    """Write a checkpoint as a Hugging Face model: safetensors, configuration, tokenizer. Needs no GPU and little memory."""
+    from orchestrator.commands.export import newest_step
+    from orchestrator.runs.directory import RunDirectory
+
+    directory = RunDirectory(run.absolute())
+    steps = [newest_step(directory) if step is None else step]
+    _export(directory, steps, output or directory.root / "export" / f"step_{steps[0]:08d}", merge, check)
+
+
+@app.command()
+def average(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    steps: Annotated[str, typer.Option(metavar="N,N,...", help="Of which checkpoints.")],
+    output: Output = None,
+    merge: Merge = False,
+    check: Check = True,
+) -> None:
+    """Write the mean of several checkpoints' weights as a Hugging Face model."""
+    from orchestrator.errors import ConfigError
+    from orchestrator.runs.directory import RunDirectory
+
+    directory = RunDirectory(run.absolute())
+    if not all(step.strip().isdigit() for step in steps.split(",")):
+        raise ConfigError(f"--steps {steps} is not a list of steps. Write it as --steps 100,200,300.")
+    chosen = [int(step) for step in steps.split(",")]
+    _export(directory, chosen, output or directory.root / "export" / f"average_{'_'.join(map(str, chosen))}", merge, check)
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="The run's directory.")], as_json: AsJson = False) -> None:
     """Write RUN/report.html: what was learned, what was forgotten, and what it cost."""
     from orchestrator.commands.console import Console
@@ -198,6 +239,35 @@ def report(run: Annotated[Path, typer.Argument(help="The run's directory.")], as
         _print_json(summary)
     else:
         show_summary(summary, directory, Console())
+
+
+@app.command()
+def sync(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for W&B.", min=1)] = 600,
+    as_json: AsJson = False,
+) -> None:
+    """Push to Weights & Biases what it lacks of a run that has stopped, whatever its tracking mode was. Sends nothing twice."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.sync import show_sync, sync
+    from orchestrator.runs.directory import RunDirectory
+
+    synced = sync(RunDirectory(run.absolute()), timeout_seconds=timeout)
+    if as_json:
+        _print_json(synced)
+    else:
+        show_sync(synced, Console())
+
+
+def _export(run: "RunDirectory", steps: list[int], output: Path, merge: bool, check: bool) -> None:
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.export import Wanted, export
+
+    console = Console()
+    said = export(run, Wanted(steps=steps, output=output.absolute(), merge=merge, check=check), console)
+    if said is not None:
+        console.note(f"it goes on from nothing with: {said!r}")
+    console.say(f"written: {output}")
 
 
 def _config(overrides: list[str] | None) -> "Config":

@@ -1,63 +1,88 @@
-"""Saving: every rank writes, all wait, the manifest names every file that is loaded again, COMMIT comes last."""
+"""Saving: every rank takes space, writes and hashes, all wait, the manifest names every file, COMMIT comes last (law 2)."""
 
 import json
 import shutil
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import xxhash
 
+from orchestrator.checkpoints.ranks import Ranks, from_rank_zero
+from orchestrator.checkpoints.state_file import RankState, StateFile
 from orchestrator.checkpoints.store import COMMIT, MANIFEST, is_committed, step_directory
 from orchestrator.errors import CheckpointError
 from orchestrator.runs.durable import WrittenFile, sync_directory, write_whole
+from orchestrator.training.fragments import KINDS
 
 
-class Ranks(Protocol):
-    """How ranks wait for and talk to each other."""
+class SaveFailed(Exception):  # noqa: N818
+    """No checkpoint was made, and the run can go on without it: which rank could not write, and why."""
 
-    rank: int
 
-    def barrier(self) -> None: ...
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a rank wrote, and the checksums of what is in it."""
 
-    def gather(self, value: Any) -> list[Any]:
-        """Each rank's value, in the order of ranks, on every rank."""
-        ...
+    file: WrittenFile
+    checksums: Mapping[str, int]
 
 
 def save_checkpoint(
-    checkpoints: Path, step: int, *, write: Callable[[Path], Sequence[WrittenFile]], facts: dict[str, Any], ranks: Ranks
-) -> None:
-    """Save and commit. A collective.
+    checkpoints: Path, step: int, state: RankState, *, facts: Mapping[str, Any], ranks: Ranks, may_commit: Callable[[], bool]
+) -> int:
+    """Save and commit. A collective, which may run beside training: it takes a copy of the state.
 
     Args:
         checkpoints: the run's checkpoints directory.
         step: updates made so far.
-        write: writes this rank's files, durably, below the directory that it is given, and says which.
+        state: of this rank.
         facts: what the manifest records beside the files.
         ranks: the others.
+        may_commit: whether the run is still this attempt's; asked on rank 0 right before COMMIT.
+
+    Returns:
+        The bytes of all files.
 
     Raises:
-        CheckpointError: this step is committed already.
+        SaveFailed: a disk is full, a quota spent, a write failed. What was written is gone; every rank raises it.
+        CheckpointError: this step is committed already, or the run is another attempt's.
     """
-    began = time.perf_counter()
     directory = step_directory(checkpoints, step)
-    if ranks.rank == 0:
-        _make_room(directory)
-    ranks.barrier()
-    written = write(directory)
-    everyones = ranks.gather(list(written))
-    if ranks.rank == 0:
-        files = sorted((file for files in everyones for file in files), key=lambda file: file.path)
-        listed = [{"path": file.path, "size_bytes": file.size_bytes, "xxhash": file.xxhash} for file in files]
-        for folder in {directory, checkpoints, *((directory / file.path).parent for file in files)}:
-            sync_directory(folder)
-        manifest = json.dumps({"step": step, **facts, "files": listed}, indent=2).encode() + b"\n"
-        write_whole(directory / MANIFEST, manifest)
-        commit = {"step": step, "manifest": xxhash.xxh3_128_hexdigest(manifest), "stall_seconds": round(time.perf_counter() - began, 3)}
-        write_whole(directory / COMMIT, json.dumps(commit).encode() + b"\n")
-    ranks.barrier()
+    from_rank_zero(ranks, lambda: _attempt_on_disk(lambda: _make_room(directory)))
+    file = StateFile(directory, ranks.rank, state)
+    try:
+        _on_every_rank(ranks, file.reserve)
+        written = _on_every_rank(ranks, lambda: _Written(file.write(), state.checksums()))
+        from_rank_zero(ranks, lambda: _attempt_on_disk(lambda: _commit(directory, step, facts, written, may_commit)))
+    except SaveFailed:
+        file.remove()
+        raise
+    return sum(entry.file.size_bytes for entry in written)
+
+
+def _on_every_rank(ranks: Ranks, action: Callable[[], Any]) -> list[Any]:
+    """What an action gave on each rank, on every rank.
+
+    Raises:
+        SaveFailed: on some rank there was an error of the disk; every rank raises it.
+    """
+    try:
+        result, failure = action(), None
+    except OSError as error:
+        result, failure = None, f"rank {ranks.rank}: {error}"
+    everyones = ranks.gather((result, failure))
+    if failures := [failure for _, failure in everyones if failure]:
+        raise SaveFailed("; ".join(failures[:3]))
+    return [result for result, _ in everyones]
+
+
+def _attempt_on_disk(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except OSError as error:
+        raise SaveFailed(f"rank 0: {error}") from None
 
 
 def _make_room(directory: Path) -> None:
@@ -67,3 +92,17 @@ def _make_room(directory: Path) -> None:
     if directory.exists():
         shutil.rmtree(directory)
     directory.mkdir(parents=True)
+
+
+def _commit(directory: Path, step: int, facts: Mapping[str, Any], written: list[_Written], may_commit: Callable[[], bool]) -> None:
+    files = [entry.file for entry in written]
+    listed = [{"path": file.path, "size_bytes": file.size_bytes, "xxhash": file.xxhash} for file in files]
+    checksums = {kind: sum(entry.checksums[kind] for entry in written) % (1 << 64) for kind in KINDS}
+    for folder in {directory, directory.parent, *((directory / file.path).parent for file in files)}:
+        sync_directory(folder)
+    manifest = json.dumps({"step": step, **facts, "checksums": checksums, "files": listed}, indent=2).encode() + b"\n"
+    write_whole(directory / MANIFEST, manifest)
+    if not may_commit():
+        raise CheckpointError(f"{directory} was not committed: another attempt has taken the run over.")
+    commit = {"step": step, "manifest": xxhash.xxh3_128_hexdigest(manifest)}
+    write_whole(directory / COMMIT, json.dumps(commit).encode() + b"\n")

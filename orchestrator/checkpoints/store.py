@@ -15,14 +15,17 @@ COMMIT = "COMMIT"
 MANIFEST = "manifest.json"
 
 
+class DamagedError(CheckpointError):
+    """A committed checkpoint is not what was committed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A committed checkpoint, its manifest, and how long saving it held up training."""
+    """A committed checkpoint, and its manifest."""
 
     step: int
     directory: Path
     manifest: dict[str, Any]
-    stall_seconds: float
 
 
 def step_directory(checkpoints: Path, step: int) -> Path:
@@ -35,65 +38,53 @@ def is_committed(directory: Path) -> bool:
     return (directory / COMMIT).is_file()
 
 
+def committed_directories(checkpoints: Path) -> list[Path]:
+    """Where the committed checkpoints of a run are, oldest first."""
+    return [directory for directory in sorted(checkpoints.glob("step_*")) if is_committed(directory)]
+
+
 def committed_checkpoints(checkpoints: Path) -> Iterator[Checkpoint]:
     """The committed checkpoints of a run, oldest first; only their COMMIT and manifest are read.
 
     Raises:
-        CheckpointError: a COMMIT or its manifest is damaged.
+        DamagedError: a COMMIT or its manifest is damaged.
     """
-    for directory in sorted(checkpoints.glob("step_*")):
-        if is_committed(directory):
-            yield _open(directory)
+    return map(open_checkpoint, committed_directories(checkpoints))
 
 
-def newest_checkpoint(checkpoints: Path) -> Checkpoint | None:
-    """The checkpoint to resume from, every byte of it verified.
-
-    Returns:
-        The newest committed one, or none when the run never began to save.
+def open_checkpoint(directory: Path) -> Checkpoint:
+    """Read a checkpoint's COMMIT and manifest.
 
     Raises:
-        CheckpointError: saves were begun and none was committed, or the newest is damaged.
+        DamagedError: one of them is not what was committed.
     """
-    directories = sorted(checkpoints.glob("step_*"))
-    committed = [directory for directory in directories if is_committed(directory)]
-    if not committed and directories:
-        raise CheckpointError(
-            f"{directories[-1]} has no {COMMIT}: its save was interrupted, so it is not a checkpoint, and the run has no other. "
-            f"To train from step 0 again, delete it: rm -r {directories[-1]}"
-        )
-    if not committed:
-        return None
-    checkpoint = _open(committed[-1])
-    _verify(checkpoint)
-    return checkpoint
-
-
-def _open(directory: Path) -> Checkpoint:
     try:
         commit = json.loads((directory / COMMIT).read_text(encoding="utf-8"))
         manifest = (directory / MANIFEST).read_bytes()
         if xxhash.xxh3_128_hexdigest(manifest) != commit["manifest"]:
-            raise _damaged(directory / MANIFEST, "its hash is not the committed one")
+            raise DamagedError(f"{directory / MANIFEST} is damaged: its hash is not the committed one")
         if directory.name != step_directory(directory.parent, commit["step"]).name:
-            raise _damaged(directory, f"its {COMMIT} is that of step {commit['step']:,}")
-        return Checkpoint(commit["step"], directory, json.loads(manifest), commit["stall_seconds"])
+            raise DamagedError(f"{directory} is damaged: its {COMMIT} is that of step {commit['step']:,}")
+        return Checkpoint(commit["step"], directory, json.loads(manifest))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(directory, f"{type(error).__name__}: {error}") from None
+        raise DamagedError(f"{directory / COMMIT} is damaged: {type(error).__name__}: {error}") from None
 
 
-def _verify(checkpoint: Checkpoint) -> None:
-    for file in checkpoint.manifest["files"]:
+def verify(checkpoint: Checkpoint, *, share: int = 0, shares: int = 1) -> None:
+    """Read a checkpoint's files, or every so manieth of them, and compare them with its manifest.
+
+    Args:
+        checkpoint: opened.
+        share: which of the shares, from 0.
+        shares: how many there are.
+
+    Raises:
+        DamagedError: a file is missing, or of another size, or has other bytes.
+    """
+    for file in checkpoint.manifest["files"][share::shares]:
         path = checkpoint.directory / file["path"]
         if not path.is_file() or path.stat().st_size != file["size_bytes"]:
             size = f"{path.stat().st_size:,} bytes" if path.is_file() else "missing"
-            raise _damaged(path, f"{size}, committed were {file['size_bytes']:,} bytes")
+            raise DamagedError(f"{path} is damaged: {size}, committed were {file['size_bytes']:,} bytes")
         if hash_file(path) != file["xxhash"]:
-            raise _damaged(path, "its bytes are not those that were committed")
-
-
-def _damaged(path: Path, why: str) -> CheckpointError:
-    directory = path if path.is_dir() else next(p for p in path.parents if p.name.startswith("step_"))
-    return CheckpointError(
-        f"{path} is damaged: {why}. To resume from the checkpoint before it, take its COMMIT away: rm {directory / COMMIT}"
-    )
+            raise DamagedError(f"{path} is damaged: its bytes are not those that were committed")

@@ -6,18 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator.checkpoints.store import Checkpoint, is_committed, newest_checkpoint, step_directory
+from orchestrator.checkpoints.choosing import refuse_fresh_start
+from orchestrator.checkpoints.fitting import check_fits
+from orchestrator.checkpoints.store import Checkpoint, DamagedError, committed_directories, is_committed, open_checkpoint, step_directory
 from orchestrator.commands.console import Console
 from orchestrator.commands.planning import check_planned, plan_run
-from orchestrator.config.load import dump_config, read_config
+from orchestrator.config.load import config_values, dump_config, read_config
 from orchestrator.config.schema import Config
-from orchestrator.config.training import facts_of_training
-from orchestrator.errors import CheckpointError
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan, write_plan
 from orchestrator.runs.attempts import only_attempt, read_status
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.runs.lines import read_lines
+from orchestrator.tracking.mirroring import mirroring
 
 _LOOK_EVERY_SECONDS = 0.5
 
@@ -52,8 +53,7 @@ def resume(run: RunDirectory, console: Console) -> None:
         return
     with only_attempt(run):
         check_planned(run, config, plan)
-        checkpoint = newest_checkpoint(run.checkpoints)
-        _check_fits(checkpoint, config, plan)
+        checkpoint = _newest_checkpoint(run, plan, config)
         where = f"from step {checkpoint.step}" if checkpoint else "from step 0: it had not come to a checkpoint"
         console.note(f"resuming {run.root} {where}")
         _attempt(run, config, plan, checkpoint, console)
@@ -64,24 +64,22 @@ def _attempt(run: RunDirectory, config: Config, plan: Plan, checkpoint: Checkpoi
 
     from_step = checkpoint.step if checkpoint else 0
     console.note(f"starting {config.scheduling.world_size} ranks; logs in {run.root / 'logs'}")
-    with console.progress("training", plan.steps, "steps", done=from_step) as advance, _watching(run.metrics, from_step, advance):
+    progress = console.progress("training", plan.steps, "steps", done=from_step)
+    with mirroring(run, config.tracking, console.warn), progress as advance, _watching(run.metrics, from_step, advance):
         run_attempt(run, config, checkpoint)
 
 
-def _check_fits(checkpoint: Checkpoint | None, config: Config, plan: Plan) -> None:
-    if checkpoint is None:
-        return
-    if checkpoint.manifest.get("plan") not in plan.fingerprints_at(checkpoint.step):
-        raise CheckpointError(
-            f"{checkpoint.directory} was trained by another plan than {plan.fingerprint}, and no amendment of it leads there. "
-            f"Restore the run's plan.json, or start a new run."
-        )
-    for key, value in ({"world_size": config.scheduling.world_size} | facts_of_training(config.training)).items():
-        if checkpoint.manifest.get(key) != value:
-            raise CheckpointError(
-                f"{checkpoint.directory} was saved with {key}={checkpoint.manifest.get(key)}, the run is configured with {value}. "
-                f"Set it back in config.yaml; resuming across them is not supported yet."
-            )
+def _newest_checkpoint(run: RunDirectory, plan: Plan, config: Config) -> Checkpoint | None:
+    """The checkpoint to expect. Its files are not read here: the ranks share that."""
+    for directory in reversed(committed_directories(run.checkpoints)):
+        try:
+            checkpoint = open_checkpoint(directory)
+        except DamagedError:
+            continue  # the ranks set it aside
+        check_fits(checkpoint, plan, config_values(config))
+        return checkpoint
+    refuse_fresh_start(run)
+    return None
 
 
 @contextmanager

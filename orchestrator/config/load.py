@@ -88,8 +88,13 @@ def _changed(values: dict[str, Any], overrides: Sequence[str]) -> Any:
 
 def dump_config(config: Config) -> str:
     """The configuration as YAML that `read_config` takes."""
-    values = TypeAdapter(Config).dump_python(config, mode="json")
-    return yaml.safe_dump(values, sort_keys=False)
+    return yaml.safe_dump(config_values(config), sort_keys=False)
+
+
+def config_values(config: Config) -> dict[str, Any]:
+    """The configuration as nested values of JSON's types."""
+    values: dict[str, Any] = TypeAdapter(Config).dump_python(config, mode="json")
+    return values
 
 
 def _refuse_shadowing(shipped: Path, own: Path) -> None:

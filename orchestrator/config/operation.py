@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from orchestrator.config.values import STRICT, Count, CountOrNone, Folder, Name
+from orchestrator.config.values import STRICT, Count, CountOrNone, Folder, Name, NotNegative
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -20,6 +20,7 @@ class CheckpointsConfig:
     """When the run is saved; it always is after its last step."""
 
     every_steps: Count
+    max_failed_saves: CountOrNone  # in a row; one more ends the run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -36,6 +37,7 @@ class TrackingConfig:
 
     wandb: Literal["off", "offline", "online"]
     project: str
+    finish_seconds: NotNegative  # how long the end of training waits for W&B; `midtrain sync` pushes what is left
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)

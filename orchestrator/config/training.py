@@ -1,6 +1,6 @@
 """The configuration of the model and its optimisation."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -33,15 +33,15 @@ class LoraConfig:
 class OffloadConfig:
     """What leaves the accelerator between its uses, for the host's memory or for files (Rajbhandari et al., "ZeRO-Infinity", 2021)."""
 
-    optimizer: Literal["none", "cpu"]  # AdamW's moments and the float32 weights; the update is made by the CPU
+    optimizer: Literal["none", "cpu", "nvme"]  # AdamW's moments and the float32 weights; the update is made by the CPU
     parameters: Literal["none", "cpu", "nvme"]
     nvme_path: Folder | None  # a directory on every node's own fast disk
 
     def __post_init__(self) -> None:
-        if (self.parameters == "nvme") != (self.nvme_path is not None):
+        if ("nvme" in (self.optimizer, self.parameters)) != (self.nvme_path is not None):
             raise ValueError(
-                f"parameters={self.parameters} with nvme_path={self.nvme_path or 'null'}: a path is given for nvme, and for nothing else. "
-                f"Give a directory on a local disk, or set it to null."
+                f"optimizer={self.optimizer} and parameters={self.parameters} with nvme_path={self.nvme_path or 'null'}: a path is given "
+                f"for nvme, and for nothing else. Give a directory on a local disk, or set it to null."
             )
 
 
@@ -88,7 +88,7 @@ class TrainingConfig:
         if self.schedule == "warmup_stable_decay" and not self.decay_share:
             raise ValueError("schedule=warmup_stable_decay with decay_share=0 never decays. Give decay_share, or set schedule to constant.")
         for what, where in (("optimizer", self.offload.optimizer), ("parameters", self.offload.parameters)):
-            needed = 0 if where == "none" else 1 if what == "optimizer" else 3
+            needed = 0 if where == "none" else 1 if (what, where) == ("optimizer", "cpu") else 3
             if self.zero_stage < needed:
                 raise ValueError(
                     f"offload.{what}={where} needs zero_stage={needed} or more, not {self.zero_stage}. Raise it, or set {what} to none."
@@ -99,14 +99,3 @@ class TrainingConfig:
 
 def _shown(value: float | None) -> str:
     return "null" if value is None else f"{value:g}"
-
-
-def facts_of_training(training: TrainingConfig) -> dict[str, Any]:
-    """What a checkpoint holds the consequences of, so that a run that is resumed cannot change it. Values of JSON's types."""
-    names = ("zero_stage", "precision", "gradient_clip", "weight_decay", "adam_beta1", "adam_beta2")
-    lora = (
-        {name: getattr(training.lora, name) for name in ("rank", "alpha")} | {"targets": sorted(training.lora.targets)}
-        if training.lora
-        else None
-    )
-    return {name: getattr(training, name) for name in names} | {"lora": lora}

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.checkpoints.store import committed_checkpoints
 from orchestrator.config.load import read_config
 from orchestrator.config.schema import Config
 from orchestrator.errors import ConfigError
@@ -44,7 +43,7 @@ class RunRecords:
         heldout: the lines of heldout.jsonl.
         attempts: in order.
         is_running: whether a process holds the run now.
-        stall_seconds: what each committed checkpoint cost, oldest first.
+        stall_seconds: how long training stood still for each save, oldest first.
     """
 
     config: Config
@@ -67,7 +66,6 @@ def read_records(run: RunDirectory) -> RunRecords:
 
     Raises:
         ConfigError: it is not a run, or it has not trained a step yet.
-        CheckpointError: one of its checkpoints is damaged.
     """
     config = read_config(run.config)
     is_running = read_status(run).state == "running"
@@ -82,7 +80,7 @@ def read_records(run: RunDirectory) -> RunRecords:
         heldout=list(read_lines(run.heldout)),
         attempts=pair_attempts(read_lines(run.attempts)),
         is_running=is_running,
-        stall_seconds=[checkpoint.stall_seconds for checkpoint in committed_checkpoints(run.checkpoints)],
+        stall_seconds=[line["stall_seconds"] for line in read_lines(run.events) if "stall_seconds" in line],
     )
 
 

@@ -41,6 +41,10 @@ class RunDirectory:
         return self.root / "heldout.jsonl"
 
     @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 
@@ -51,6 +55,22 @@ class RunDirectory:
     @property
     def lock(self) -> Path:
         return self.root / ".lock"
+
+    @property
+    def wandb(self) -> Path:
+        return self.root / "wandb"
+
+    @property
+    def wandb_id(self) -> Path:
+        return self.root / "wandb_id"
+
+    @property
+    def wandb_lock(self) -> Path:
+        return self.wandb / ".lock"
+
+    @property
+    def wandb_log(self) -> Path:
+        return self.root / "logs" / "wandb.log"
 
     def logs(self, attempt: int) -> Path:
         return self.root / "logs" / str(attempt)

@@ -24,6 +24,18 @@ def only_holder(lock: Path, refusal: Exception) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def next_holder(lock: Path) -> Iterator[None]:
+    """Hold a lock once nobody else does.
+
+    Args:
+        lock: its file, made if need be, and left behind.
+    """
+    with lock.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def is_held(lock: Path) -> bool:
     """Whether a process holds a lock."""
     if not lock.exists():

@@ -26,7 +26,7 @@ def run_attempt(run: RunDirectory, config: Config, checkpoint: Checkpoint | None
     Args:
         run: its directory; the caller holds its lock.
         config: as read from it.
-        checkpoint: verified, or none.
+        checkpoint: that it is expected to go on from, or none; the ranks verify it, and take the one before it if it is damaged.
 
     Raises:
         OrchestratorError: it stopped before its end; the ledger says why.
@@ -34,7 +34,7 @@ def run_attempt(run: RunDirectory, config: Config, checkpoint: Checkpoint | None
     from_step = checkpoint.step if checkpoint else 0
     attempt = start_attempt(run, world_size=config.scheduling.world_size, from_step=from_step)
     try:
-        _run(run, config, attempt, checkpoint.directory if checkpoint else None)
+        _run(run, config, attempt)
     except OrchestratorError as error:
         stop_attempt(run, attempt, _stop(run, from_step, str(error), error.reason_class, error.exit_code))
         raise
@@ -44,7 +44,7 @@ def run_attempt(run: RunDirectory, config: Config, checkpoint: Checkpoint | None
     stop_attempt(run, attempt, _stop(run, from_step, "all steps are done", "done", 0))
 
 
-def _run(run: RunDirectory, config: Config, attempt: int, checkpoint: Path | None) -> None:
+def _run(run: RunDirectory, config: Config, attempt: int) -> None:
     scheduling = config.scheduling
     cluster = ray_cluster(scheduling.world_size, scheduling.world_size * scheduling.gpus_per_rank)
     with cluster, _stopping_on_signals():  # in this order: Ray sets handlers of its own when it starts
@@ -54,7 +54,7 @@ def _run(run: RunDirectory, config: Config, attempt: int, checkpoint: Path | Non
         )
         run_gang(
             _rank,
-            {"run": run.root, "attempt": attempt, "checkpoint": checkpoint, "workers": workers},
+            {"run": run.root, "attempt": attempt, "workers": workers},
             world_size=scheduling.world_size,
             gpus_per_rank=scheduling.gpus_per_rank,
             logs=run.logs(attempt),

@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,9 @@ import numpy as np
 import ray
 import torch
 from ray import train as ray_train
-from torch import distributed
 
-from orchestrator.checkpoints.commit import save_checkpoint
 from orchestrator.config.load import read_config
 from orchestrator.config.schema import Config
-from orchestrator.config.training import facts_of_training
 from orchestrator.errors import NumericsError
 from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
 from orchestrator.feed.loader import Batch, load_batches
@@ -29,12 +26,13 @@ from orchestrator.feed.worker import FeedWorker, workers_for
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.scheduling.process_group import TorchRanks
+from orchestrator.scheduling.saves import RunSaves
 from orchestrator.shards.epoch import Layout, layout_of, read_epoch
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.reader import ShardReader
 from orchestrator.tracking.metrics import MetricsFile
 from orchestrator.tracking.recorder import LoggedInterval, Recorder
-from orchestrator.tracking.wandb_tracker import WandbTracker
 from orchestrator.training.engine import Engine
 from orchestrator.training.loop import StepDone, train_steps
 from orchestrator.training.losses import IntervalSums
@@ -48,13 +46,11 @@ class RankJob:
     Attributes:
         run: the run directory.
         attempt: this attempt's number.
-        checkpoint: where to resume from, or none.
         workers: the data-mixing workers.
     """
 
     run: Path
     attempt: int
-    checkpoint: Path | None
     workers: Sequence[FeedWorker]
 
 
@@ -85,14 +81,14 @@ class _RankAttempt:
 
     def __init__(self, job: RankJob, run: RunDirectory, config: Config, plan: Plan) -> None:
         self._job, self._run, self._config, self._plan = job, run, config, plan
-        self._ranks = _TorchRanks()
+        self._ranks = TorchRanks()
         self._layout = layout_of(config)
         self._manifests = read_planned(plan, Path(config.shards.dir), self._layout)
         self._engine = Engine(config.model, config.training, self._ranks.world_size)
         if config.feed.document_attention:
             self._engine.require_document_attention()
-        fresh: dict[str, Any] = {"step": 0, "tokens": [0] * len(plan.sources)}
-        state = self._engine.load(job.checkpoint) if job.checkpoint else fresh
+        self._saves = RunSaves(run, config, plan, attempt=job.attempt, ranks=self._ranks)
+        state = self._saves.resume(self._engine)
         self._from_step: int = state["step"]
         new = len(plan.sources) - len(state["tokens"])  # sources that an amendment has added since
         self._total_tokens: list[int] = (
@@ -101,7 +97,7 @@ class _RankAttempt:
         self._sums = IntervalSums(len(plan.sources), self._engine.device)
         self._interval: list[StepDone] = []  # steps since the last line
         self._heldout = list(_open_heldout(config, self._layout, self._manifests))
-        self._recorder = _open_recorder(run, config, plan, self._from_step) if self._ranks.rank == 0 else None
+        self._recorder = _open_recorder(run, plan, self._from_step) if self._ranks.rank == 0 else None
 
     def train(self) -> None:
         if self._from_step == 0:
@@ -115,7 +111,8 @@ class _RankAttempt:
                 interval = self._end_interval()
                 self._record(done.step, interval, self._evaluate() if evaluates else {})
             if saves:
-                self._save(done.step)
+                self._saves.begin(done.step, self._engine, tokens=self._total_tokens, learning_rate=done.learning_rate)
+        self._saves.finish()
 
     def close(self) -> None:
         if self._recorder:
@@ -172,31 +169,6 @@ class _RankAttempt:
         if self._recorder:
             self._recorder.write(step, interval, heldout)
 
-    def _save(self, step: int) -> None:
-        facts = {
-            "world_size": self._ranks.world_size,
-            **facts_of_training(self._config.training),
-            "plan": self._plan.fingerprint,
-            "attempt": self._job.attempt,
-        }
-        write = partial(self._engine.save, state={"step": step, "tokens": self._total_tokens})
-        save_checkpoint(self._run.checkpoints, step, write=write, facts=facts, ranks=self._ranks)
-
-
-class _TorchRanks:
-    """Ranks that talk through the process group."""
-
-    def __init__(self) -> None:
-        self.rank, self.world_size = distributed.get_rank(), distributed.get_world_size()
-
-    def barrier(self) -> None:
-        distributed.barrier()
-
-    def gather(self, value: Any) -> list[Any]:
-        values: list[Any] = [None] * self.world_size
-        distributed.all_gather_object(values, value)
-        return values
-
 
 def _open_heldout(config: Config, layout: Layout, manifests: Sequence[Manifest]) -> Iterator[Heldout]:
     """The held-out sequences of the sources that have any."""
@@ -213,12 +185,9 @@ def _open_heldout(config: Config, layout: Layout, manifests: Sequence[Manifest])
             )
 
 
-def _open_recorder(run: RunDirectory, config: Config, plan: Plan, from_step: int) -> Recorder:
-    tracker = WandbTracker(
-        config.tracking.wandb, project=config.tracking.project, name=config.run.name, directory=run.root, config=asdict(config)
-    )
+def _open_recorder(run: RunDirectory, plan: Plan, from_step: int) -> Recorder:
     metrics, heldout = (MetricsFile(path, from_step) for path in (run.metrics, run.heldout))
-    return Recorder([source.name for source in plan.sources], metrics, heldout, tracker)
+    return Recorder([source.name for source in plan.sources], metrics, heldout)
 
 
 def _refuse_non_finite(interval: LoggedInterval) -> None:

@@ -1,4 +1,4 @@
-"""What rank 0 writes down: the run's own files first, then W&B."""
+"""What rank 0 writes down, in the run's own files. What mirrors them to W&B is another process."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.tracking.metrics import MetricsFile
-from orchestrator.tracking.wandb_tracker import WandbTracker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,15 +50,14 @@ class LoggedInterval:
 class Recorder:
     """The files of one attempt."""
 
-    def __init__(self, names: Sequence[str], metrics: MetricsFile, heldout: MetricsFile, tracker: WandbTracker) -> None:
+    def __init__(self, names: Sequence[str], metrics: MetricsFile, heldout: MetricsFile) -> None:
         """
         Args:
             names: of the sources, in the plan's order.
             metrics: metrics.jsonl.
             heldout: heldout.jsonl.
-            tracker: W&B.
         """
-        self._names, self._metrics, self._heldout, self._tracker = names, metrics, heldout, tracker
+        self._names, self._metrics, self._heldout = names, metrics, heldout
 
     def write(self, step: int, interval: LoggedInterval | None, heldout: Mapping[str, Sequence[float]]) -> None:
         """Write one step's line.
@@ -74,9 +72,7 @@ class Recorder:
         for name, losses in heldout.items():
             self._heldout.write({"step": step, "source": name, "losses": losses})
         self._metrics.write(record)
-        self._tracker.log(record)
 
     def close(self) -> None:
         self._metrics.close()
         self._heldout.close()
-        self._tracker.finish()

@@ -1,32 +1,25 @@
-"""The one door to DeepSpeed: a model that can take a step, measure a loss, save itself and load itself."""
+"""The one door to DeepSpeed: a model that can take a step, measure a loss, and give out its state."""
 
 import math
-import os
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import deepspeed
 import torch
 from deepspeed.accelerator import get_accelerator
-from deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine import TorchCheckpointEngine
-from deepspeed.runtime.fp16.loss_scaler import LossScaler
-from deepspeed.runtime.zero.config import ZeroStageEnum
-from deepspeed.utils.tensor_fragment import fragment_address
 from torch import Tensor
 
 from orchestrator.config.training import ModelConfig, OffloadConfig, TrainingConfig
-from orchestrator.errors import CheckpointError, ConfigError
-from orchestrator.runs.durable import WrittenFile, hash_file
+from orchestrator.errors import ConfigError
 from orchestrator.training.deepspeed_config import deepspeed_config
 from orchestrator.training.documents import keeps_documents_apart
-from orchestrator.training.losses import sequence_means, token_losses
+from orchestrator.training.fragments import TrainedState
+from orchestrator.training.guard import SpikeGuard
+from orchestrator.training.loss_head import LossHead
+from orchestrator.training.losses import sequence_means
 from orchestrator.training.model import build_model, shape_of
 
-_TAG = "state"
-_SAFE_CLASSES = [LossScaler, ZeroStageEnum, fragment_address]  # what DeepSpeed's files hold beside tensors and Python's own types
 _BITS = {2: torch.int16, 4: torch.int32}  # integers as wide as a bfloat16 and a float32
 
 
@@ -48,17 +41,20 @@ class Engine:
         self._engine, *_ = deepspeed.initialize(model=module, model_parameters=_parameter_groups(module), config=settings)
         if training.precision == "bf16" and training.zero_stage == 0:
             _undo_first_update(self._engine.optimizer)
-        if training.compile:
-            self._engine.compile(compile_kwargs={"dynamic": False})  # few shapes occur, and each is worth a graph of its own
-        self._engine.checkpoint_engine = self._files = _Files(self._engine.checkpoint_engine, frozen=_frozen_names(module))
         self._engine.clip_fp32_gradients = self._clip_unsharded
-        self._is_adapted = training.lora is not None
-        self._unsharded_norm = 0.0
-        self._skipped_before = 0
+        self._norm = 0.0  # of the last update that was made
+        self.was_made = True  # the last update; one whose gradient is not finite is not
         self._micro_batch = training.micro_batch
         self._seed = training.seed
         self.module: torch.nn.Module = module
         self.device: torch.device = self._engine.device
+        self._stage = training.zero_stage
+        self._is_wrapped = training.zero_stage > 0 or training.precision == "bf16"  # torch's AdamW, by an optimiser of DeepSpeed's
+        self._state = TrainedState(self._engine.optimizer, module, stage=self._stage, rank=self._engine.global_rank, world_size=world_size)
+        self._engine.eval()
+        self._losses = LossHead(module, self._logits, self.device)
+        if training.compile:
+            self._engine.compile(compile_kwargs={"dynamic": False})  # few shapes occur, and each is worth a graph of its own
 
     def require_document_attention(self) -> None:
         """Make sure that documents do not see each other when positions begin anew with each.
@@ -81,9 +77,16 @@ class Engine:
             )
 
     def step(
-        self, step: int, sequences: Tensor, learning_rate: float, *, positions: Tensor | None = None, trained: Tensor | None = None
+        self,
+        step: int,
+        sequences: Tensor,
+        learning_rate: float,
+        *,
+        positions: Tensor | None = None,
+        trained: Tensor | None = None,
+        guard: SpikeGuard | None = None,
     ) -> Iterator[tuple[Tensor, slice]]:
-        """Make one update, micro batch by micro batch.
+        """Make one update, micro batch by micro batch, unless its gradient is not finite on some rank: then none makes it (`was_made`).
 
         Args:
             step: counted from 0; with the rank and the seed it decides dropout, so that nothing of it need be saved.
@@ -92,6 +95,7 @@ class Engine:
             positions: (n, sequence_length) position ids, int64; none: they run over the whole sequence.
             trained: (n, sequence_length) which labels carry loss, of all ranks or of none; none: all. The loss of the step is the mean over
                 those of all micro batches and ranks.
+            guard: which updates are not to be made, too; none: no others.
 
         Yields:
             For each micro batch the (sequences, sequence_length) losses of all its tokens, and which of `sequences` they are. The update is
@@ -102,12 +106,30 @@ class Engine:
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
         weights = None if trained is None else self._weights(trained)
+        skipped_before, total = self._engine.skipped_steps, torch.zeros((), device=self.device)
         for start in range(0, len(sequences), self._micro_batch):
             part = slice(start, start + self._micro_batch)
-            losses = self._losses(sequences[part], None if positions is None else positions[part])
-            self._engine.backward(losses.mean() if weights is None else (losses * weights[part]).sum())
+            loss, losses = self._losses(sequences[part], *(None if each is None else each[part] for each in (positions, weights)))
+            if guard is not None:
+                total += loss.detach()
+                if part.stop >= len(sequences):
+                    loss = loss * guard.factor(self._mean(total))
+            self._engine.backward(loss)
             self._engine.step()
             yield losses, part
+        self._note_outcome(skipped_before)
+
+    def _mean(self, total: Tensor) -> Tensor:
+        """Of the losses of all micro batches and ranks, from the sum over this rank's."""
+        torch.distributed.all_reduce(total)
+        parts: int = self._engine.gradient_accumulation_steps() * torch.distributed.get_world_size()
+        return total / parts
+
+    def _note_outcome(self, skipped_before: int) -> None:
+        if self._is_wrapped:
+            self.was_made = self._engine.skipped_steps == skipped_before
+            if self.was_made:
+                self._norm = float(self._engine.get_global_grad_norm())
 
     def _weights(self, trained: Tensor) -> Tensor:
         """Of each token's loss, so that the step's is their mean: DeepSpeed takes the mean over micro batches and ranks. One all-reduce."""
@@ -132,95 +154,41 @@ class Engine:
         with torch.no_grad():
             for start in range(0, len(sequences), self._micro_batch):
                 part = slice(start, start + self._micro_batch)
-                losses = self._losses(sequences[part], None if positions is None else positions[part])
+                _, losses = self._losses(sequences[part], None if positions is None else positions[part])
                 means.append(sequence_means(losses, None if trained is None else trained[part]))
         return torch.cat(means)
 
     def gradient_norm(self) -> float:
-        """The global norm of the last update's gradient, before clipping; infinite when an update was skipped since the last call."""
-        skipped, self._skipped_before = self._engine.skipped_steps > self._skipped_before, self._engine.skipped_steps
-        if skipped:
-            return math.inf
-        norm = self._engine.get_global_grad_norm()
-        return self._unsharded_norm if norm is None else float(norm)
+        """The global norm of the gradient of the last update that was made, before clipping."""
+        return self._norm
 
-    def save(self, directory: Path, state: dict[str, Any]) -> list[WrittenFile]:
-        """Write what is trained (all of the model, or the adapters), optimiser and `state`, durably.
+    @property
+    def state(self) -> TrainedState:
+        """What is trained, and what AdamW keeps of it: all that a checkpoint must hold."""
+        return self._state
 
-        Args:
-            directory: the checkpoint.
-            state: what to hand back at `load`; values of JSON's types.
-
-        Returns:
-            What this rank wrote.
-        """
-        self._files.written.clear()
-        ours = {"run_state": state, "base_checksum": self._base_checksum()}
-        self._engine.save_checkpoint(
-            str(directory), tag=_TAG, client_state=ours, save_latest=False, exclude_frozen_parameters=self._is_adapted
-        )
-        return [WrittenFile(path.relative_to(directory).as_posix(), path.stat().st_size, hash_file(path)) for path in self._files.written]
-
-    def load(self, directory: Path) -> dict[str, Any]:
-        """Read what `save` wrote at the same world size and ZeRO stage.
-
-        Raises:
-            CheckpointError: DeepSpeed finds nothing to load, it belongs to another base model, or it holds what could be a program.
-        """
-        path, state = self._engine.load_checkpoint(str(directory), tag=_TAG, load_module_strict=not self._is_adapted)
-        if path is None:
-            raise CheckpointError(
-                f"{directory} cannot be loaded: DeepSpeed finds no {_TAG} in it. Remove its COMMIT and resume from the one before."
-            )
-        if state["base_checksum"] != self._base_checksum():
-            raise CheckpointError(
-                f"{directory} holds adapters of another base model: the weights of model.path have changed since. Put the old ones back."
-            )
-        self._skipped_before = self._engine.skipped_steps
-        return dict(state["run_state"])
-
-    def _base_checksum(self) -> int:
-        """Of this rank's part of the weights that are frozen, which no checkpoint holds."""
+    def base_checksum(self) -> int:
+        """Of the weights that are frozen, which no checkpoint holds; the same at every world size and ZeRO stage."""
         frozen = [parameter for parameter in self.module.parameters() if not parameter.requires_grad]
-        return checksum(own_part(parameter, self._engine.global_rank) for parameter in frozen)
+        if self._stage < 3 and self._engine.global_rank > 0:
+            frozen = []  # every rank holds all of them
+        total = torch.tensor(_signed(checksum(own_part(parameter, self._engine.global_rank) for parameter in frozen)), device=self.device)
+        torch.distributed.all_reduce(total)  # wraps around, as sums modulo 2^64 should
+        return int(total) % (1 << 64)
 
     def _clip_unsharded(self) -> None:
-        """What DeepSpeed calls to clip float32 gradients at ZeRO stage 0; its own way there keeps the norm to itself."""
-        self._unsharded_norm = float(torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._engine.gradient_clipping()))
-
-    def _losses(self, sequences: Tensor, positions: Tensor | None) -> Tensor:
-        return token_losses(self._logits(sequences[:, :-1], positions), sequences[:, 1:])
+        """What DeepSpeed calls to clip float32 gradients at ZeRO stage 0; its own way there hides the norm and minds no NaN."""
+        norm = float(torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._engine.gradient_clipping()))
+        self.was_made = math.isfinite(norm)
+        if self.was_made:
+            self._norm = norm
+        else:
+            self.module.zero_grad(set_to_none=True)  # AdamW passes over what has no gradient
 
     def _logits(self, tokens: Tensor, positions: Tensor | None) -> Tensor:
         given = {} if positions is None else {"position_ids": positions}
         logits: Tensor = self._engine(input_ids=tokens, use_cache=False, **given).logits
         return logits
-
-
-class _Files(TorchCheckpointEngine):  # type: ignore[misc]
-    """DeepSpeed's way of writing files, made durable and remembered, and of reading them, without running what is in them."""
-
-    def __init__(self, replaced: TorchCheckpointEngine, frozen: Set[str]) -> None:
-        self.__dict__.update(replaced.__dict__)
-        self._frozen = frozen
-        self.written: list[Path] = []
-
-    def save(self, state_dict: dict[str, Any], path: str) -> None:  # DeepSpeed passes these by name
-        if isinstance(module := state_dict.get("module"), dict):  # DeepSpeed leaves frozen weights out, but not under their second names
-            state_dict = state_dict | {"module": {name: value for name, value in module.items() if name not in self._frozen}}
-        super().save(state_dict, path)
-        with Path(path).open("rb") as file:
-            os.fsync(file.fileno())
-        self.written.append(Path(path))
-
-    def load(self, path: str, map_location: Any = None) -> Any:
-        try:
-            with torch.serialization.safe_globals(_SAFE_CLASSES):
-                return torch.load(path, map_location=map_location, weights_only=True)
-        except UnpicklingError as error:
-            raise CheckpointError(
-                f"{path} was not loaded: it holds more than a checkpoint's data, which could be a program. {error}"
-            ) from None
 
 
 def own_part(parameter: Tensor, rank: int) -> Tensor:
@@ -251,8 +219,9 @@ def _undo_first_update(optimizer: Any) -> None:
     optimizer.refresh_fp32_params()
 
 
-def _frozen_names(module: torch.nn.Module) -> set[str]:
-    return {name for name, parameter in module.named_parameters(remove_duplicate=False) if not parameter.requires_grad}
+def _signed(bits: int) -> int:
+    """The int64 of the same bits."""
+    return bits - (1 << 64) if bits >> 63 else bits
 
 
 def _parameter_groups(module: torch.nn.Module) -> Sequence[dict[str, Any]]:

@@ -38,7 +38,7 @@ def build_model(model: ModelConfig, training: TrainingConfig, zero3: dict[str, A
         built.gradient_checkpointing_enable(  # type: ignore[operator]
             gradient_checkpointing_kwargs={"use_reentrant": False}
         )
-    return _with_adapters(built, training.lora) if training.lora else built
+    return with_adapters(built, training.lora) if training.lora else built
 
 
 def _load(model: ModelConfig, training: TrainingConfig) -> torch.nn.Module:
@@ -100,7 +100,7 @@ def _use_liger(model: torch.nn.Module) -> None:
     _apply_liger_kernel_to_instance(model=model, cross_entropy=False, fused_linear_cross_entropy=False)
 
 
-def _with_adapters(base: torch.nn.Module, lora: LoraConfig) -> torch.nn.Module:
+def with_adapters(base: torch.nn.Module, lora: LoraConfig) -> torch.nn.Module:
     """The base model, frozen, with adapters on the linear layers that were asked for: every one but the output's."""
     import peft
 

@@ -1,24 +1,25 @@
-"""Ranks that are threads of this process, and what they write."""
+"""Ranks that are threads of this process, and what they save."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import xxhash
+import numpy as np
 
-from orchestrator.checkpoints.commit import Ranks, save_checkpoint
-from orchestrator.runs.durable import WrittenFile
+from orchestrator.checkpoints.commit import save_checkpoint
+from orchestrator.checkpoints.ranks import Ranks
+from orchestrator.checkpoints.state_file import RankState
+from orchestrator.training.fragments import Span
 
-Files = Mapping[str, bytes]
 _DEADLINE_SECONDS = 30
 
 
 class Alone:
     """A world of one rank."""
 
-    rank = 0
+    rank, world_size = 0, 1
 
     def barrier(self) -> None:
         pass
@@ -30,8 +31,8 @@ class Alone:
 class Threads:
     """A rank of several; a gang whose barrier a failing rank breaks, so that no other waits for it."""
 
-    def __init__(self, rank: int, meeting: threading.Barrier, values: list[Any]) -> None:
-        self.rank, self._meeting, self._values = rank, meeting, values
+    def __init__(self, rank: int, world_size: int, meeting: threading.Barrier, values: list[Any]) -> None:
+        self.rank, self.world_size, self._meeting, self._values = rank, world_size, meeting, values
 
     def barrier(self) -> None:
         self._meeting.wait()
@@ -52,7 +53,7 @@ def on_ranks(world_size: int, function: Callable[[Ranks], None]) -> None:
 
     def run(rank: int) -> None:
         try:
-            function(Threads(rank, meeting, values))
+            function(Threads(rank, world_size, meeting, values))
         except threading.BrokenBarrierError:
             pass  # another rank failed
         except BaseException as error:
@@ -65,18 +66,18 @@ def on_ranks(world_size: int, function: Callable[[Ranks], None]) -> None:
         raise causes[0]
 
 
-def writing(files: Files) -> Callable[[Path], list[WrittenFile]]:
-    """A writer of the given files, as an engine's `save` is."""
-
-    def write(directory: Path) -> list[WrittenFile]:
-        for name, content in files.items():
-            (directory / name).parent.mkdir(parents=True, exist_ok=True)
-            (directory / name).write_bytes(content)
-        return [WrittenFile(name, len(content), xxhash.xxh3_128_hexdigest(content)) for name, content in files.items()]
-
-    return write
+def state_of(rank: int = 0, world_size: int = 1, *, seed: int = 0, size: int = 600) -> RankState:
+    """A rank's part of two parameters of `size` elements, with values that tell every element from every other."""
+    whole = np.random.default_rng(seed).standard_normal((3, 2 * size), dtype=np.float32)
+    first, last = size * rank // world_size, size * (rank + 1) // world_size
+    spans = [Span(name, first, last - first) for name in ("embed.weight", "norm.weight")]
+    parts = [whole[:, at + first : at + last] for at in (0, size)]
+    return RankState(spans, np.concatenate(parts, axis=1))
 
 
-def save(checkpoints: Path, step: int, files: Files) -> None:
-    """Save as a world of one rank."""
-    save_checkpoint(checkpoints, step, write=writing(files), facts={"world_size": 1}, ranks=Alone())
+def save(checkpoints: Path, step: int, state: RankState | None = None, *, ranks: Ranks | None = None, **facts: Any) -> None:
+    """Save as a world of one rank, or as one of several."""
+    ranks = ranks or Alone()
+    state = state or state_of(ranks.rank, ranks.world_size)
+    facts = {"world_size": ranks.world_size, "kind": "science"} | facts
+    save_checkpoint(checkpoints, step, state, facts=facts, ranks=ranks, may_commit=lambda: True)

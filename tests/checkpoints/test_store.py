@@ -10,15 +10,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.checkpoints.store import COMMIT, MANIFEST, committed_checkpoints, newest_checkpoint, step_directory
+from orchestrator.checkpoints.choosing import newest_verified
+from orchestrator.checkpoints.ranks import Ranks
+from orchestrator.checkpoints.state_file import state_path
+from orchestrator.checkpoints.store import COMMIT, MANIFEST, DamagedError, committed_checkpoints, is_committed, step_directory
 from orchestrator.errors import CheckpointError
-from tests.checkpoints.ranks import save
+from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.events import append_event
+from tests.checkpoints import ranks as saving
+from tests.checkpoints.ranks import Alone, on_ranks
 
-FILES = {"state/model.pt": bytes(range(256)) * 40, "state/zero_0.pt": b"moments", "empty.pt": b""}
+
+def save(folder: Path, step: int, ranks: Ranks | None = None) -> None:
+    saving.save(folder / "checkpoints", step, ranks=ranks)
 
 
-def newest_step(checkpoints: Path) -> int | None:
-    newest = newest_checkpoint(checkpoints)
+def step_of(folder: Path, step: int) -> Path:
+    return step_directory(folder / "checkpoints", step)
+
+
+def newest_step(folder: Path, said: list[str] | None = None) -> int | None:
+    newest = newest_verified(RunDirectory(folder), Alone(), lambda why, _: (said if said is not None else []).append(why))
     return newest.step if newest else None
 
 
@@ -34,36 +46,25 @@ def test_the_newest_is_the_one_of_the_highest_step_in_whatever_order_they_were_s
 ) -> None:
     folder = tmp_path_factory.mktemp("checkpoints")
     for step in steps:
-        save(folder, step, {"model.pt": b"x"})
+        save(folder, step)
     assert newest_step(folder) == max(steps)
-    assert [checkpoint.step for checkpoint in committed_checkpoints(folder)] == sorted(steps)
+    assert [checkpoint.step for checkpoint in committed_checkpoints(folder / "checkpoints")] == sorted(steps)
 
 
 def test_a_newer_save_that_was_interrupted_does_not_count(tmp_path: Path) -> None:
-    save(tmp_path, 5, FILES)
-    save(tmp_path, 10, FILES)
-    (step_directory(tmp_path, 10) / COMMIT).unlink()
+    save(tmp_path, 5)
+    save(tmp_path, 10)
+    (step_of(tmp_path, 10) / COMMIT).unlink()
     assert newest_step(tmp_path) == 5
-    assert [checkpoint.step for checkpoint in committed_checkpoints(tmp_path)] == [5]
 
 
-def test_a_commit_under_its_other_name_is_none(tmp_path: Path) -> None:
-    save(tmp_path, 5, FILES)
-    directory = step_directory(tmp_path, 5)
-    (directory / COMMIT).rename(directory / f"{COMMIT}.partial")
-    with pytest.raises(CheckpointError, match="has no COMMIT"):
-        newest_checkpoint(tmp_path)
-
-
-def test_only_interrupted_saves_are_an_error_and_its_remedy_works(tmp_path: Path) -> None:
-    for step in (5, 10):
-        step_directory(tmp_path, step).mkdir(parents=True)
-    for step in (10, 5):
-        directory = step_directory(tmp_path, step)
-        with pytest.raises(CheckpointError, match=rf"rm -r {directory}"):
-            newest_checkpoint(tmp_path)
-        directory.rmdir()
+def test_a_first_save_that_was_interrupted_leaves_a_run_that_begins_anew(tmp_path: Path) -> None:
+    save(tmp_path, 5)
+    directory = step_of(tmp_path, 5)
+    (directory / COMMIT).rename(directory / f".{COMMIT}.partial-1")
     assert newest_step(tmp_path) is None
+    save(tmp_path, 5)
+    assert newest_step(tmp_path) == 5
 
 
 def flip(path: Path, at: int) -> None:
@@ -76,15 +77,15 @@ def cut(path: Path, length: int) -> None:
     path.write_bytes(path.read_bytes()[:length])
 
 
+STATE = state_path(1)
 DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "the first byte flipped": ("state/model.pt", lambda path: flip(path, 0)),
-    "a middle byte flipped": ("state/model.pt", lambda path: flip(path, 5000)),
-    "the last byte flipped": ("state/zero_0.pt", lambda path: flip(path, -1)),
-    "a file short by a byte": ("state/zero_0.pt", lambda path: cut(path, -1)),
-    "a file emptied": ("state/model.pt", lambda path: cut(path, 0)),
-    "a file grown": ("empty.pt", lambda path: path.write_bytes(b"x")),
-    "a file missing": ("state/zero_0.pt", lambda path: path.unlink()),
-    "an empty file missing": ("empty.pt", lambda path: path.unlink()),
+    "the first byte flipped": (STATE, lambda path: flip(path, 0)),
+    "a middle byte flipped": (STATE, lambda path: flip(path, 3000)),
+    "the last byte flipped": (STATE, lambda path: flip(path, -1)),
+    "a file short by a byte": (STATE, lambda path: cut(path, -1)),
+    "a file emptied": (state_path(0), lambda path: cut(path, 0)),
+    "a file grown": (STATE, lambda path: path.write_bytes(path.read_bytes() + b"x")),
+    "a file missing": (state_path(0), lambda path: path.unlink()),
     "COMMIT emptied": (COMMIT, lambda path: cut(path, 0)),
     "COMMIT torn": (COMMIT, lambda path: cut(path, 20)),
     "COMMIT of another kind": (COMMIT, lambda path: path.write_text("[1]")),
@@ -95,46 +96,74 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
 }
 
 
-def refusal_of_a_damaged_newest(folder: Path, kind: str) -> str:
-    """What looking for the newest says when the one of step 10 is damaged and the one of step 5 is whole."""
-    save(folder, 5, FILES)
-    save(folder, 10, FILES)
+def saved(folder: Path, *steps: int) -> None:
+    for step in steps:
+        on_ranks(2, lambda ranks, step=step: save(folder, step, ranks=ranks))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_newest_checkpoint_is_set_aside_said_and_the_one_before_is_taken(tmp_path: Path, kind: str, world_size: int) -> None:
+    saved(tmp_path, 5, 10)
     name, spoil = DAMAGE[kind]
-    spoil(step_directory(folder, 10) / name)
-    with pytest.raises(CheckpointError) as caught:
-        newest_checkpoint(folder)
-    return str(caught.value)
+    spoil(step_of(tmp_path, 10) / name)
+    said: list[str] = []
+    found: list[int | None] = []
+
+    def rank(ranks: Ranks) -> None:
+        newest = newest_verified(RunDirectory(tmp_path), ranks, lambda why, where: said.append(f"{why} {where.name}"))
+        found.append(newest.step if newest else None)
+
+    on_ranks(world_size, rank)
+    assert found == [5] * world_size
+    assert len(said) == 1
+    assert name in said[0] or (name == MANIFEST and COMMIT in said[0])
+    assert said[0].endswith("damaged_step_00000010")
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"step_00000005", "damaged_step_00000010"}
 
 
-@pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_newest_checkpoint_is_refused_by_file_and_never_passed_over_in_silence(tmp_path: Path, kind: str) -> None:
-    refusal = refusal_of_a_damaged_newest(tmp_path, kind)
-    assert str(step_directory(tmp_path, 10)) in refusal
-    assert DAMAGE[kind][0] in refusal
+def test_when_every_checkpoint_is_damaged_it_is_an_error_and_never_a_fresh_start(tmp_path: Path) -> None:
+    saved(tmp_path, 5, 10)
+    for step in (5, 10):
+        flip(step_of(tmp_path, step) / STATE, 200)
+    for _ in range(2):  # and it stays one
+        with pytest.raises(CheckpointError, match=r"no checkpoint in .* is whole, and there was one: .* set aside there as damaged_"):
+            newest_step(tmp_path)
 
 
-@pytest.mark.parametrize("kind", DAMAGE)
-def test_following_the_remedy_of_a_damaged_checkpoint_resumes_from_the_one_before(tmp_path: Path, kind: str) -> None:
-    remedy = refusal_of_a_damaged_newest(tmp_path, kind).partition(": rm ")[2]
-    Path(remedy).unlink()
-    assert newest_step(tmp_path) == 5
+def test_a_run_that_lost_its_checkpoints_is_not_begun_anew(tmp_path: Path) -> None:
+    append_event(RunDirectory(tmp_path), 1, "saved", step=1200)
+    with pytest.raises(CheckpointError, match="there was one of step 1,200"):
+        newest_step(tmp_path)
 
 
-def test_a_checkpoint_under_the_name_of_another_step_is_refused(tmp_path: Path) -> None:
-    save(tmp_path, 5, FILES)
-    step_directory(tmp_path, 5).rename(step_directory(tmp_path, 6))
-    with pytest.raises(CheckpointError, match="step_00000006 is damaged: its COMMIT is that of step 5"):
-        newest_checkpoint(tmp_path)
+def test_two_checkpoints_of_one_step_that_were_damaged_are_both_kept(tmp_path: Path) -> None:
+    saved(tmp_path, 5)
+    for _ in range(2):
+        saved(tmp_path, 10)
+        flip(step_of(tmp_path, 10) / STATE, 200)
+        assert newest_step(tmp_path) == 5
+    assert {path.name for path in (tmp_path / "checkpoints").glob("damaged_*")} == {"damaged_step_00000010", "damaged_step_00000010.2"}
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_set_aside(tmp_path: Path) -> None:
+    save(tmp_path, 5)
+    save(tmp_path, 7)
+    step_of(tmp_path, 7).rename(step_of(tmp_path, 8))
+    said: list[str] = []
+    assert newest_step(tmp_path, said) == 5
+    assert "step_00000008 is damaged: its COMMIT is that of step 7" in said[0]
 
 
 def test_listing_reads_the_commits_and_manifests_alone_and_tells_which_is_damaged(tmp_path: Path) -> None:
-    save(tmp_path, 5, FILES)
-    save(tmp_path, 10, FILES)
-    flip(step_directory(tmp_path, 5) / "state/model.pt", 0)
-    assert [checkpoint.step for checkpoint in committed_checkpoints(tmp_path)] == [5, 10]
-    cut(step_directory(tmp_path, 5) / COMMIT, 3)
-    with pytest.raises(CheckpointError, match="step_00000005"):
-        list(committed_checkpoints(tmp_path))
+    save(tmp_path, 5)
+    save(tmp_path, 10)
+    flip(step_of(tmp_path, 5) / state_path(0), 300)
+    assert [checkpoint.step for checkpoint in committed_checkpoints(tmp_path / "checkpoints")] == [5, 10]
+    cut(step_of(tmp_path, 5) / COMMIT, 3)
+    with pytest.raises(DamagedError, match="step_00000005"):
+        list(committed_checkpoints(tmp_path / "checkpoints"))
+    assert is_committed(step_of(tmp_path, 5))
 
 
 def test_a_login_node_can_ask_without_torch() -> None:

@@ -103,7 +103,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_changed(run: RunDirectory, wor
 
 
 def test_steps_that_are_trained_and_saved_cannot_be_changed(run: RunDirectory) -> None:
-    write_checkpoint(run, 5, stall_seconds=0.0)
+    write_checkpoint(run, 5)
     with pytest.raises(OrchestratorError, match=r"trained and saved up to step 5\. Choose 6 or later"):
         amend(run, ["mixture.spec_share=0.5"], from_step=5)
     amend(run, ["mixture.spec_share=0.5"], from_step=6)

@@ -5,16 +5,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.checkpoints.commit import save_checkpoint
-from orchestrator.config.load import load_config, read_config
-from orchestrator.config.training import facts_of_training
+from orchestrator.config.load import config_values, load_config, read_config
 from orchestrator.errors import DataError
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
-from tests.checkpoints.ranks import Alone, save, writing
+from orchestrator.runs.events import append_event
+from tests.checkpoints.ranks import save
 from tests.commands.command_line import midtrain
 from tests.commands.listing import listing
 from tests.corpus.writing import write_texts
@@ -153,36 +153,29 @@ def test_a_directory_that_holds_something_else_is_not_trained_over(home: Path) -
     refused(home, "train", *overrides(home, **{"run.dir": thesis}), code=USER, named=[str(thesis), "is not a run"])
 
 
-def test_a_run_whose_only_checkpoint_has_no_commit_is_not_resumed(home: Path) -> None:
+def test_a_run_whose_checkpoints_are_all_gone_is_not_begun_anew(home: Path) -> None:
     run = run_in(home, "interrupted")
     (run.checkpoints / "step_00000005").mkdir(parents=True)
-    (run.checkpoints / "step_00000005" / "model.pt").write_text("half")
-    refused(home, "resume", str(run.root), code=CHECKPOINT, named=["step_00000005", "COMMIT", "rm -r"])
-
-
-def test_a_run_whose_newest_checkpoint_has_a_flipped_byte_is_not_resumed(home: Path) -> None:
-    run = run_in(home, "flipped")
-    save(run.checkpoints, 5, {"model.pt": b"weights"})
-    (run.checkpoints / "step_00000005" / "model.pt").write_bytes(b"weightz")
-    refused(home, "resume", str(run.root), code=CHECKPOINT, named=["step_00000005/model.pt is damaged", "rm "])
+    append_event(run, 1, "saved", step=5)
+    refused(home, "resume", str(run.root), code=CHECKPOINT, named=["no checkpoint", "there was one of step 5"])
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "named"),
+    ("name", "before", "after", "named"),
     [
-        ("gradient_clip: 1.0", "gradient_clip: 0.5", "gradient_clip=1.0, the run is configured with 0.5"),
-        ("world_size: 2", "world_size: 1", "world_size=2, the run is configured with 1"),
-        ("lora: null", "lora: {rank: 4, alpha: 8.0}", "lora=None, the run is configured with {'rank': 4, 'alpha': 8.0}"),
+        ("seed", "seed: 0\n  log", "seed: 1\n  log", "training.seed=0, and config.yaml has training.seed=1 now"),
+        ("precision", "precision: fp32", "precision: bf16", "training.precision=fp32, and config.yaml has training.precision=bf16 now"),
+        ("lora", "lora: null", "lora: {rank: 4, alpha: 8.0}", "config.yaml has training.lora.alpha=8.0 now"),
     ],
 )
-def test_what_a_checkpoint_has_fixed_cannot_be_changed_on_resume(home: Path, before: str, after: str, named: str) -> None:
-    run = run_in(home, f"fixed-{named[:4]}")
-    facts = {"world_size": 2, "plan": read_plan(run.plan).fingerprint, **facts_of_training(read_config(run.config).training)}
-    save_checkpoint(run.checkpoints, 5, write=writing({"model.pt": b"weights"}), facts=facts, ranks=Alone())
+def test_what_a_checkpoint_has_fixed_cannot_be_changed_on_resume(home: Path, name: str, before: str, after: str, named: str) -> None:
+    run = run_in(home, f"fixed-{name}")
+    facts: dict[str, Any] = {"plan": read_plan(run.plan).fingerprint, "config": config_values(read_config(run.config))}
+    save(run.checkpoints, 5, **facts)
     config = run.config.read_text()
     assert before in config
     run.config.write_text(config.replace(before, after))
-    refused(home, "resume", str(run.root), code=CHECKPOINT, named=[named])
+    refused(home, "resume", str(run.root), code=CHECKPOINT, named=[named, "only these may change", "training.learning_rate"])
 
 
 def test_a_run_whose_config_was_changed_so_that_its_plan_is_another_is_not_resumed(home: Path) -> None:

@@ -136,9 +136,11 @@ def configs(draw: st.DrawFn) -> Config:
             document_attention=draw(st.booleans()),
         ),
         training=draw(trainings),
-        checkpoints=CheckpointsConfig(every_steps=draw(counts)),
+        checkpoints=CheckpointsConfig(every_steps=draw(counts), max_failed_saves=draw(st.integers(0, 9))),
         evaluation=EvaluationConfig(every_steps=draw(counts), max_sequences=draw(counts)),
-        tracking=TrackingConfig(wandb=draw(st.sampled_from(["off", "offline", "online"])), project=draw(texts)),
+        tracking=TrackingConfig(
+            wandb=draw(st.sampled_from(["off", "offline", "online"])), project=draw(texts), finish_seconds=draw(st.floats(0, 1e6))
+        ),
         scheduling=SchedulingConfig(world_size=2, gpus_per_rank=draw(st.integers(0, 8)), threads_per_rank=draw(counts)),
     )
 
@@ -171,5 +173,9 @@ def test_what_is_dumped_reads_back_equal(file: Path, config: Config) -> None:
 @example(text="\r\n \t")
 def test_any_text_reads_back_equal(file: Path, text: str) -> None:
     config = load_smallest()
-    changed = replace(config, tracking=TrackingConfig(wandb="off", project=text), model=replace(config.model, description=f"a {text} b"))
+    changed = replace(
+        config,
+        tracking=TrackingConfig(wandb="off", project=text, finish_seconds=30.0),
+        model=replace(config.model, description=f"a {text} b"),
+    )
     assert round_trip(changed, file) == changed

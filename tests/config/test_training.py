@@ -20,6 +20,7 @@ WHOLE = ["run.name=a", "model.path=/m", "mixture.total_tokens=100000", "sources.
         (["schedule=warmup_stable_decay", "decay_share=0"], ["decay_share=0 never decays", "constant"]),
         (["zero_stage=0", "offload.optimizer=cpu"], ["offload.optimizer=cpu needs zero_stage=1 or more, not 0"]),
         (["offload.parameters=cpu"], ["offload.parameters=cpu needs zero_stage=3 or more, not 2", "set parameters to none"]),
+        (["offload.optimizer=nvme", "offload.nvme_path=/fast"], ["offload.optimizer=nvme needs zero_stage=3"]),
         (["precision=fp32", "attention=flash_attention_2"], ["flash_attention_2 has no kernel for precision=fp32"]),
     ],
 )
@@ -32,7 +33,7 @@ def test_options_that_cannot_go_together_are_refused_with_what_to_do(words: list
 
 @pytest.mark.parametrize("words", [["offload.parameters=nvme", "zero_stage=3"], ["offload.nvme_path=/fast"]])
 def test_a_path_is_given_when_something_is_offloaded_to_it_and_only_then(words: list[str]) -> None:
-    with pytest.raises(ConfigError, match=r"training\.offload: parameters=(none|nvme) with nvme_path=(null|/fast)"):
+    with pytest.raises(ConfigError, match=r"training\.offload: optimizer=none and parameters=(none|nvme) with nvme_path=(null|/fast)"):
         load_config([*WHOLE, *(f"training.{word}" for word in words)])
 
 

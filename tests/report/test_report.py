@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.commands.console import Console
 from orchestrator.commands.report import make_report, show_summary
-from orchestrator.errors import CheckpointError, ConfigError, InfrastructureError
+from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.report.records import pair_attempts
 from orchestrator.runs.attempts import Stop, start_attempt
 from orchestrator.runs.directory import RunDirectory
@@ -90,16 +90,6 @@ def test_a_run_that_has_trained_nothing_is_refused_with_what_to_do(tmp_path: Pat
     with pytest.raises(ConfigError, match=f"nothing to report yet.*midtrain resume {run.root}"):
         make_report(run)
     assert not run.report.exists()
-
-
-def test_a_damaged_checkpoint_is_an_error_and_the_old_page_stays(tmp_path: Path) -> None:
-    run = write_run(tmp_path)
-    make_report(run)
-    page = run.report.read_bytes()
-    (run.checkpoints / "step_00000020" / "manifest.json").write_bytes(b"{}")
-    with pytest.raises(CheckpointError, match="damaged"):
-        make_report(run)
-    assert run.report.read_bytes() == page
 
 
 def test_a_page_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:

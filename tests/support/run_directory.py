@@ -19,9 +19,9 @@ from orchestrator.mixture.planning import make_plan
 from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory, create_run
+from orchestrator.runs.events import append_event
 from orchestrator.tracking.metrics import MetricsFile
 from orchestrator.tracking.recorder import LoggedInterval, Recorder
-from orchestrator.tracking.wandb_tracker import WandbTracker
 from tests.support.tiny import overrides
 
 _LENGTH, _SEQUENCES = 32, 4  # those of the tiny experiment
@@ -92,26 +92,26 @@ def write_run(folder: Path, made_up: MadeUpRun | None = None) -> RunDirectory:
     run = create_run(Path(config.run.dir), config=dump_config(config), write_plan=lambda path: write_plan(plan, path))
     _write_metrics(run, plan, made_up)
     for step in range(made_up.save_every, made_up.last_step + 1, made_up.save_every):
-        write_checkpoint(run, step, stall_seconds=1.25)
+        write_checkpoint(run, step)
+        append_event(run, 1, "saved", step=step, stall_seconds=1.25)
     _write_attempts(run, made_up)
     return run
 
 
-def write_checkpoint(run: RunDirectory, step: int, *, stall_seconds: float) -> None:
-    """A committed checkpoint without state; the writer of true ones needs an engine, and measures the stall itself."""
+def write_checkpoint(run: RunDirectory, step: int) -> None:
+    """A committed checkpoint without state."""
     directory = step_directory(run.checkpoints, step)
     directory.mkdir(parents=True)
     manifest = json.dumps({"step": step, "files": []}).encode()
     (directory / MANIFEST).write_bytes(manifest)
-    commit = {"step": step, "manifest": xxhash.xxh3_128_hexdigest(manifest), "stall_seconds": stall_seconds}
+    commit = {"step": step, "manifest": xxhash.xxh3_128_hexdigest(manifest)}
     (directory / COMMIT).write_text(json.dumps(commit))
 
 
 def _write_metrics(run: RunDirectory, plan: Plan, made_up: MadeUpRun) -> None:
     pick = np.random.default_rng(0)
     difficulty = {name: pick.normal(0, 0.35, source.num_heldout) for name, source in made_up.sources.items()}
-    tracker = WandbTracker("off", project="", name="", directory=run.root, config={})
-    recorder = Recorder(list(made_up.sources), MetricsFile(run.metrics, 0), MetricsFile(run.heldout, 0), tracker)
+    recorder = Recorder(list(made_up.sources), MetricsFile(run.metrics, 0), MetricsFile(run.heldout, 0))
 
     def evaluate(step: int) -> dict[str, list[float]]:
         pieces = {

@@ -8,7 +8,6 @@ import pytest
 from orchestrator.runs.lines import read_lines
 from orchestrator.tracking.metrics import MetricsFile
 from orchestrator.tracking.recorder import LoggedInterval, Recorder
-from orchestrator.tracking.wandb_tracker import WandbTracker
 
 INTERVAL = LoggedInterval(
     step=4,
@@ -25,8 +24,7 @@ INTERVAL = LoggedInterval(
 @pytest.fixture
 def recorder(tmp_path: Path) -> Recorder:
     metrics, heldout = (MetricsFile(tmp_path / f"{name}.jsonl", 0) for name in ("metrics", "heldout"))
-    tracker = WandbTracker("off", project="p", name="n", directory=tmp_path, config={})
-    return Recorder(["spec", "docs", "code"], metrics, heldout, tracker)
+    return Recorder(["spec", "docs", "code"], metrics, heldout)
 
 
 def test_an_interval_is_one_line_with_the_mean_loss_of_each_source_that_it_trained(recorder: Recorder, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What the tests of the engine do on a rank."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,9 @@ import torch
 
 from orchestrator.config.load import load_config
 from orchestrator.config.schema import Config
-from orchestrator.errors import CheckpointError
 from orchestrator.training.documents import position_ids
 from orchestrator.training.engine import Engine
+from orchestrator.training.guard import SpikeGuard
 from orchestrator.training.losses import token_losses
 from orchestrator.training.model import build_model
 from tests.support.tiny import overrides
@@ -34,11 +33,10 @@ def everything(folder: str) -> dict[str, Any]:
         losses_of_adapters_at_every_stage,
         initialisation_of_every_stage,
         held_out_losses_with_no_training_between,
-        losses_around_a_resume,
         losses_of_masked_steps,
         document_attention,
-        refusal_of_adapters_of_another_base,
-        refusal_of_a_program,
+        checksums_of_the_base,
+        states_around_an_update_that_is_not_made,
     )
     return {function.__name__: function(folder) for function in found}
 
@@ -64,24 +62,6 @@ def held_out_losses_with_no_training_between(folder: str) -> list[list[float]]:
     config = config_of(folder, 3)
     engine = Engine(config.model, config.training, 2)
     return [engine.heldout_losses(_batch(0)).tolist() for _ in range(2)]
-
-
-def losses_around_a_resume(folder: str) -> dict[str, Any]:
-    """Losses of a straight run, and of one that is saved, thrown away, made anew with another seed, and loaded."""
-    results = {}
-    for stage, lora in ((0, "null"), (3, "null"), (1, ADAPTERS), (3, ADAPTERS)):
-        config = config_of(folder, stage, lora=lora)
-        engine = Engine(config.model, config.training, 2)
-        steps_of(engine, range(2))
-        name = f"stage {stage}, lora {lora}"
-        checkpoint = Path(folder) / name
-        engine.save(checkpoint, {"step": 2, "tokens": [1, 2]})
-        straight = steps_of(engine, range(2, 4))
-        torch.distributed.barrier()
-        other = Engine(config.model, replace(config.training, seed=77), 2)
-        state = other.load(checkpoint)
-        results[name] = {"state": state, "straight": straight, "resumed": steps_of(other, range(2, 4))}
-    return results
 
 
 def losses_of_masked_steps(folder: str) -> dict[str, Any]:
@@ -135,44 +115,53 @@ def document_attention(folder: str) -> dict[str, Any]:
     }
 
 
-def refusal_of_adapters_of_another_base(folder: str) -> str:
-    """What loading says when the base model's weights have changed since the save."""
-    config = config_of(folder, 1, lora=ADAPTERS)
-    engine = Engine(config.model, config.training, 2)
-    engine.save(Path(folder) / "adapters", {"step": 0})
-    with torch.no_grad():
-        engine.module.get_parameter("base_model.model.model.norm.weight")[0] += 1e-3
-    return _refusal(engine, Path(folder) / "adapters")
+def checksums_of_the_base(folder: str) -> dict[str, int]:
+    """Of the frozen weights at two ZeRO stages, and once one of them has changed."""
+    found = {}
+    for stage in (1, 3):
+        config = config_of(folder, stage, lora=ADAPTERS)
+        engine = Engine(config.model, config.training, 2)
+        found[f"stage {stage}"] = engine.base_checksum()
+        if stage == 1:
+            with torch.no_grad():
+                engine.module.get_parameter("base_model.model.model.norm.weight")[0] += 1e-3
+            found["changed"] = engine.base_checksum()
+    return found
 
 
-class Program:
-    """What an attacker would put into a checkpoint."""
+class Refusing(SpikeGuard):
+    """A guard that takes every update for a spike."""
 
-    def __init__(self, trace: str) -> None:
-        self.trace = trace
+    def __init__(self) -> None:
+        super().__init__(window_steps=1, sigmas=1.0, device=torch.device("cpu"))
 
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return Path.touch, (Path(self.trace),)  # type: ignore[return-value]
-
-
-def refusal_of_a_program(folder: str) -> str:
-    """What loading says when somebody has put a program into a checkpoint."""
-    config = config_of(folder, 1)
-    engine = Engine(config.model, config.training, 2)
-    written = engine.save(Path(folder) / "spoilt", {"step": 0})
-    torch.distributed.barrier()
-    for file in written:
-        torch.save({"module": Program(f"{folder}/trace")}, Path(folder) / "spoilt" / file.path)
-    torch.distributed.barrier()
-    return _refusal(engine, Path(folder) / "spoilt")
+    def factor(self, loss: torch.Tensor) -> torch.Tensor:
+        return torch.tensor(torch.nan)
 
 
-def _refusal(engine: Engine, checkpoint: Path) -> str:
-    try:
-        engine.load(checkpoint)
-    except CheckpointError as error:
-        return str(error)
-    return ""
+def states_around_an_update_that_is_not_made(folder: str) -> dict[str, dict[str, Any]]:
+    """For each stage: sums of the state's bits after two steps, with an update between that is refused, and without it."""
+    found = {}
+    for stage, precision in ((stage, precision) for stage in range(4) for precision in ("fp32", "bf16")):
+        config = load_config(
+            overrides(
+                Path(folder),
+                **{"training.zero_stage": stage, "training.precision": precision, "model.initialise": "pretrained"},
+            )
+        )
+        sums: list[Any] = []
+        made = []
+        for guards in ({0: None, 1: None}, {0: None, 7: Refusing(), 1: None}):
+            engine = Engine(config.model, config.training, 2)
+            for step, guard in guards.items():
+                for _ in engine.step(step, _batch(step), 0.01, guard=guard):
+                    pass
+                made.append(engine.was_made)
+            sums.append(
+                [[float(v.double().sum()) for v in fragment.values] for fragment in engine.state.fragments()] + [engine.state.updates]
+            )
+        found[f"{stage} {precision}"] = {"with": sums[1], "without": sums[0], "made": made}
+    return found
 
 
 def _embedding_std(config: Config) -> float:

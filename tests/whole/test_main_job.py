@@ -14,11 +14,12 @@ from typing import Any
 
 import psutil
 import pytest
-import torch
 
+from orchestrator.checkpoints.state_file import STATE
 from orchestrator.checkpoints.store import committed_checkpoints
 from orchestrator.runs.lines import read_lines
 from tests.support.tiny import overrides, write_everything
+from tests.tracking.stand_in import stand_in
 
 MIDTRAIN = str(Path(sys.executable).with_name("midtrain"))
 LONG: dict[str, object] = {"mixture.total_tokens": 300 * 128, "mixture.max_epochs": "{spec:2}", "checkpoints.every_steps": 50}
@@ -70,21 +71,10 @@ def run(folder: Path) -> Path:
     return folder / "runs" / "tiny"
 
 
-def state(run: Path) -> dict[str, Any]:
-    """All that the last checkpoint holds: parameters, moments, learning rates, counts."""
+def state(run: Path) -> dict[str, bytes]:
+    """All that the last checkpoint holds of the ranks: weights and moments."""
     directory = list(committed_checkpoints(run / "checkpoints"))[-1].directory
-    return {path.name: torch.load(path, weights_only=False) for path in sorted(directory.rglob("*.pt"))}
-
-
-def same(left: Any, right: Any) -> bool:
-    """Whether two values are equal to the bit, tensor by tensor."""
-    if isinstance(left, torch.Tensor):
-        return left.dtype == right.dtype and torch.equal(left, right)
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    if isinstance(left, list | tuple):
-        return len(left) == len(right) and all(map(same, left, right))
-    return bool(left == right) if isinstance(left, int | float | str | None) else type(left) is type(right)
+    return {path.name: path.read_bytes() for path in sorted((directory / STATE).iterdir())}
 
 
 def copied(run: Path, name: str) -> Path:
@@ -169,7 +159,7 @@ def test_a_run_that_is_resumed_in_the_middle_ends_with_the_same_weights_to_the_b
     done = midtrain("resume", str(broken), folder=folder)
     assert done.returncode == 0, done.stderr
     assert "from step 5" in done.stderr
-    assert same(state(broken), state(run))
+    assert state(broken) == state(run)
     steps = [line["step"] for line in read_lines(broken / "metrics.jsonl")]
     assert steps == list(range(11))
     timed = {"step_seconds", "data_wait_seconds"}
@@ -203,6 +193,20 @@ def test_a_run_that_is_asked_to_stop_says_so_and_asks_to_be_requeued(folder: Pat
     assert driver.returncode == 75, output
     status = as_json("status", str(asked), "--json", folder=folder)
     assert {"state": "stopped", "class": "preempted", "exit_code": 75}.items() <= status.items()
+
+
+def test_a_wandb_that_hangs_changes_neither_the_weights_nor_the_exit_code(folder: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirrored = folder / "runs" / "mirrored"
+    with stand_in() as service:
+        service.behaviour = "hangs"
+        monkeypatch.setenv("WANDB_BASE_URL", service.url)
+        words = overrides(folder, **{"tracking": "online", "tracking.finish_seconds": 1, "run.dir": mirrored})
+        done = midtrain("train", *words, folder=folder)
+        assert service.requests > 0
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert done.stderr.count("W&B is behind") == 1
+    assert f"midtrain sync {mirrored}" in done.stderr
+    assert state(mirrored) == state(run)
 
 
 def test_no_secret_of_the_environment_is_written_anywhere(folder: Path, run: Path) -> None:

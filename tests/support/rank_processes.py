@@ -1,4 +1,4 @@
-"""A function on two real gloo ranks, each a process of its own."""
+"""A function on real gloo ranks, each a process of its own."""
 
 import json
 import os
@@ -19,13 +19,14 @@ Path(output).write_text(json.dumps(result))
 """
 
 
-def on_two_ranks(function: Callable[[Any], Any], argument: Any, timeout_seconds: float = 280) -> list[Any]:
-    """Run a module's function on two ranks that share a process group.
+def on_ranks(function: Callable[[Any], Any], argument: Any, *, world_size: int = 2, timeout_seconds: float = 280) -> list[Any]:
+    """Run a module's function on ranks that share a process group.
 
     Args:
         function: importable by its module and name.
         argument: of JSON's types, as is the result.
-        timeout_seconds: after which both are ended and the test fails.
+        world_size: how many.
+        timeout_seconds: after which all are ended and the test fails.
 
     Returns:
         What it returned on each rank.
@@ -34,24 +35,25 @@ def on_two_ranks(function: Callable[[Any], Any], argument: Any, timeout_seconds:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        ranks = [_start(function, argument, Path(folder), rank, port) for rank in range(2)]
+        ranks = [_start(function, argument, Path(folder), (rank, world_size), port) for rank in range(world_size)]
         try:
             codes = [rank.wait(timeout_seconds) for rank in ranks]
         finally:
             for rank in ranks:
                 rank.kill()
                 rank.wait()
-        logs = [(Path(folder) / f"{rank}.log").read_text() for rank in range(2)]
-        assert codes == [0, 0], "\n".join(logs)
-        return [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in range(2)]
+        logs = [(Path(folder) / f"{rank}.log").read_text() for rank in range(world_size)]
+        assert codes == [0] * world_size, "\n".join(logs)
+        return [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in range(world_size)]
 
 
-def _start(function: Callable[[Any], Any], argument: Any, folder: Path, rank: int, port: int) -> subprocess.Popen[bytes]:
+def _start(function: Callable[[Any], Any], argument: Any, folder: Path, rank_of: tuple[int, int], port: int) -> subprocess.Popen[bytes]:
+    rank, world_size = rank_of
     environment = os.environ | {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
+        "WORLD_SIZE": str(world_size),
+        "LOCAL_WORLD_SIZE": str(world_size),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "DS_ACCELERATOR": "cpu",

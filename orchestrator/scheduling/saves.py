@@ -1,0 +1,118 @@
+"""A run's checkpoints, from a rank: what it goes on from, and what a save records."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from orchestrator.checkpoints.choosing import newest_verified
+from orchestrator.checkpoints.fitting import changes, check_fits
+from orchestrator.checkpoints.loading import load_state
+from orchestrator.checkpoints.retention import SCIENCE
+from orchestrator.checkpoints.saver import Saver
+from orchestrator.checkpoints.store import Checkpoint
+from orchestrator.config.load import config_values
+from orchestrator.config.schema import Config
+from orchestrator.errors import CheckpointError
+from orchestrator.mixture.plan import Plan
+from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.events import append_event
+from orchestrator.scheduling.process_group import TorchRanks, ranks_beside_training
+from orchestrator.tracking.wandb_id import wandb_id
+from orchestrator.training.engine import Engine
+
+_PATIENCE_SECONDS = 3600.0  # of ranks that wait for each other's files
+
+
+class RunSaves:
+    """Saves and loads of one attempt. All ranks call its methods together."""
+
+    def __init__(self, run: RunDirectory, config: Config, plan: Plan, *, attempt: int, ranks: TorchRanks) -> None:
+        self._run, self._config, self._plan, self._attempt, self._ranks = run, config, plan, attempt, ranks
+        self._tell = partial(append_event, run, attempt)
+        self._base_checksum: int | None = None
+        self._saver = Saver(
+            run.checkpoints,
+            ranks_beside_training(_PATIENCE_SECONDS),
+            max_failed_saves=config.checkpoints.max_failed_saves,
+            may_commit=lambda: True,
+            tell=self._tell,
+        )
+
+    def resume(self, engine: Engine) -> dict[str, Any]:
+        """Bring the engine to where the run's newest checkpoint is that is whole.
+
+        Returns:
+            `step`, the updates made so far, and `tokens`, those trained so far of each source.
+
+        Raises:
+            CheckpointError: none can be trusted, or it is of another model, plan or configuration.
+        """
+        checkpoint = newest_verified(self._run, self._ranks, self._say_damaged)
+        self._base_checksum = engine.base_checksum()
+        if checkpoint is None:
+            return {"step": 0, "tokens": [0] * len(self._plan.sources)}
+        values = config_values(self._config)
+        check_fits(checkpoint, self._plan, values)
+        if checkpoint.manifest["base_checksum"] != self._base_checksum:
+            raise CheckpointError(
+                f"{checkpoint.directory} holds adapters of another base model: the weights of model.path have changed since. Put the old "
+                f"ones back."
+            )
+        load_state(checkpoint.directory, checkpoint.manifest, engine.state, self._ranks)
+        self._say_resumed(checkpoint, values)
+        return {"step": checkpoint.step, "tokens": checkpoint.manifest["tokens"]}
+
+    def begin(self, step: int, engine: Engine, *, tokens: Sequence[int], learning_rate: float, kind: str = SCIENCE) -> None:
+        """Save beside training.
+
+        Args:
+            step: updates made so far.
+            engine: whose state.
+            tokens: trained so far of each source.
+            learning_rate: of the last update.
+            kind: science or insurance.
+
+        Raises:
+            InfrastructureError: too many saves have failed in a row.
+        """
+        facts = self._facts(step, tokens, learning_rate, kind) if self._ranks.rank == 0 else {}
+        self._saver.begin(step, engine.state, facts)
+
+    def _facts(self, step: int, tokens: Sequence[int], learning_rate: float, kind: str) -> dict[str, Any]:
+        """What the manifest records beside the files, which rank 0 writes."""
+        return {
+            "kind": kind,
+            "attempt": self._attempt,
+            "world_size": self._ranks.world_size,
+            "zero_stage": self._config.training.zero_stage,
+            "plan": self._plan.fingerprint,
+            "sequences": step * self._plan.sequences_per_step,
+            "tokens": list(tokens),
+            "learning_rate": learning_rate,
+            "seed": self._config.training.seed,  # with step and rank it gives the random numbers of an update
+            "base_checksum": self._base_checksum,
+            "wandb_id": wandb_id(self._run),
+            "config": config_values(self._config),
+        }
+
+    def finish(self) -> None:
+        """Wait for the last save.
+
+        Raises:
+            InfrastructureError: it failed.
+        """
+        waited = self._saver.finish()
+        if self._ranks.rank == 0:
+            self._tell("waited_for_save", stall_seconds=round(waited, 3))
+
+    def _say_damaged(self, why: str, where: Path) -> None:
+        self._tell("set_aside", message=f"{why}. The checkpoint is set aside as {where.name}, and the one before it is taken.")
+
+    def _say_resumed(self, checkpoint: Checkpoint, values: dict[str, Any]) -> None:
+        if self._ranks.rank == 0:
+            manifest = checkpoint.manifest
+            before, now = (manifest["world_size"], manifest["zero_stage"]), (self._ranks.world_size, self._config.training.zero_stage)
+            resharded = f", saved at world size {before[0]}, ZeRO {before[1]}, and loaded at {now[0]}, {now[1]}" if before != now else ""
+            changed = [f"{key}: {old} -> {new}" for key, old, new in changes(manifest["config"], values)]
+            self._tell("resumed", step=checkpoint.step, changed=changed, message=f"resumed from step {checkpoint.step:,}{resharded}")
