@@ -47,7 +47,7 @@ class Attempts:
 
     def choose(self) -> Checkpoint | None:
         step = next(self._checkpoints, 0)
-        return Checkpoint(step, self._run.checkpoints / f"{step}", {}, 0.0) if step else None
+        return Checkpoint(step, self._run.checkpoints / f"{step}", {}) if step else None
 
     def make(self, job: AttemptJob, log: Path) -> Outcome:
         self.jobs.append(job)
