@@ -71,3 +71,11 @@ class InterruptedRunError(OrchestratorError):
 
     exit_code = 75
     reason_class = "preempted"
+
+
+class NodePreemptedError(InterruptedRunError):
+    """The cluster takes a node away; the run can go on at once on the others, or when another comes."""
+
+
+class SupersededError(InterruptedRunError):
+    """A newer attempt has taken the run over, so this one stops and writes nothing more."""

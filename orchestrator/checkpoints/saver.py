@@ -54,6 +54,7 @@ class Saver:
         self._buffer: torch.Tensor | None = None
         self._failed: list[str] = []  # why, of the saves since the last one that succeeded
         self._error: BaseException | None = None
+        self._newest = 0
 
     def begin(self, step: int, state: TrainedState, facts: Mapping[str, Any]) -> float:
         """Copy the state, and save the copy. A save before this one is waited for.
@@ -89,6 +90,15 @@ class Saver:
             raise self._unsaved()
         return time.perf_counter() - began
 
+    def settle(self) -> int:
+        """Wait for the save in flight.
+
+        Returns:
+            The step of the newest save that succeeded, 0 for none.
+        """
+        self._join()
+        return self._newest
+
     def _join(self) -> None:
         if self._thread is not None:
             self._thread.join()
@@ -121,6 +131,7 @@ class Saver:
             self._error = error
         else:
             self._failed.clear()
+            self._newest = save.step
             seconds = time.perf_counter() - began
             kind = save.facts.get("kind")
             self._tell(

@@ -1,10 +1,10 @@
 """`midtrain train` and `midtrain resume`."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.checkpoints.choosing import refuse_fresh_start
 from orchestrator.checkpoints.fitting import check_fits
@@ -20,11 +20,14 @@ from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.runs.lines import read_lines
 from orchestrator.tracking.mirroring import mirroring
 
+if TYPE_CHECKING:  # it is slow to import, and `resume` of a finished run needs none of it
+    from orchestrator.scheduling.attempt import AttemptJob, Outcome
+
 _LOOK_EVERY_SECONDS = 0.5
 
 
-def train(config: Config, console: Console) -> RunDirectory:
-    """Make a run and train it to its end.
+def train(config: Config, console: Console, until_step: int | None = None) -> RunDirectory:
+    """Make a run and train it to its end, or to a step before.
 
     Returns:
         Its directory.
@@ -36,12 +39,12 @@ def train(config: Config, console: Console) -> RunDirectory:
     assert config.run.dir is not None
     run = create_run(Path(config.run.dir), config=dump_config(config), write_plan=lambda path: write_plan(plan, path))
     with only_attempt(run):
-        _attempt(run, config, plan, None, console)
+        _supervise(run, config, plan, console, until_step)
     return run
 
 
-def resume(run: RunDirectory, console: Console) -> None:
-    """Go on with a run from its newest checkpoint.
+def resume(run: RunDirectory, console: Console, until_step: int | None = None) -> None:
+    """Go on with a run from its newest checkpoint, to its end or to a step before.
 
     Raises:
         OrchestratorError: there is nothing to go on from, or the run stopped again.
@@ -53,20 +56,29 @@ def resume(run: RunDirectory, console: Console) -> None:
         return
     with only_attempt(run):
         check_planned(run, config, plan)
-        checkpoint = _newest_checkpoint(run, plan, config)
-        where = f"from step {checkpoint.step}" if checkpoint else "from step 0: it had not come to a checkpoint"
-        console.note(f"resuming {run.root} {where}")
-        _attempt(run, config, plan, checkpoint, console)
+        _supervise(run, config, plan, console, until_step)
 
 
-def _attempt(run: RunDirectory, config: Config, plan: Plan, checkpoint: Checkpoint | None, console: Console) -> None:
-    from orchestrator.scheduling.attempt import run_attempt
+def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, until_step: int | None) -> None:
+    from orchestrator.scheduling.driving import drive_in_process
+    from orchestrator.scheduling.supervision import Supervision
 
-    from_step = checkpoint.step if checkpoint else 0
-    console.note(f"starting {config.scheduling.world_size} ranks; logs in {run.root / 'logs'}")
-    progress = console.progress("training", plan.steps, "steps", done=from_step)
-    with mirroring(run, config.tracking, console.warn), progress as advance, _watching(run.metrics, from_step, advance):
-        run_attempt(run, config, checkpoint)
+    grace = config.scheduling.preemption.grace_seconds
+
+    def choose() -> Checkpoint | None:
+        return _newest_checkpoint(run, plan, config)
+
+    def attempt(job: "AttemptJob", log: Path) -> "Outcome":
+        began = f"resuming {run.root} from step {job.from_step}" if read_status(run).attempts > 1 else f"starting {run.root}"
+        console.note(f"{began} with {config.scheduling.world_size} ranks; logs in {log.parent}")
+        with (
+            console.progress("training", until_step or plan.steps, "steps", done=job.from_step) as advance,
+            _watching(run, job.from_step, advance, console.note),
+        ):
+            return drive_in_process(job, log, grace_seconds=grace)
+
+    with mirroring(run, config.tracking, console.warn):
+        Supervision(run, config.scheduling, choose=choose, attempt=attempt, say=console.note, until_step=until_step).to_the_end()
 
 
 def _newest_checkpoint(run: RunDirectory, plan: Plan, config: Config) -> Checkpoint | None:
@@ -83,15 +95,23 @@ def _newest_checkpoint(run: RunDirectory, plan: Plan, config: Config) -> Checkpo
 
 
 @contextmanager
-def _watching(metrics: Path, from_step: int, advance: Any) -> Iterator[None]:
-    """Show progress from the run's own metrics file, which is all that a watcher on another machine would have."""
+def _watching(run: RunDirectory, from_step: int, advance: Any, say: Callable[[str], None]) -> Iterator[None]:
+    """Show progress and events from the run's own files, which are all that a watcher on another machine would have."""
     over = threading.Event()
+    heard = sum(1 for _ in read_lines(run.events))
+
+    def look(seen: int, heard: int) -> tuple[int, int]:
+        lines = list(read_lines(run.events))
+        for line in lines[heard:]:
+            if "message" in line:
+                say(line["message"])
+        return _show(run.metrics, seen, advance), len(lines)
 
     def watch() -> None:
-        seen = from_step
+        known = (from_step, heard)
         while not over.wait(_LOOK_EVERY_SECONDS):
-            seen = _show(metrics, seen, advance)
-        _show(metrics, seen, advance)
+            known = look(*known)
+        look(*known)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -183,4 +183,11 @@ def _known_keys(location: Sequence[str]) -> Iterator[str]:
     for group, cls in _GROUP_CLASSES.items():
         prefix = f"sources.{location[1]}" if group == "sources" and len(location) > 1 else group
         yield prefix
-        yield from (f"{prefix}.{field.name}" for field in fields(cls))  # type: ignore[arg-type]
+        yield from _keys_of(prefix, cls)
+
+
+def _keys_of(prefix: str, cls: Any) -> Iterator[str]:
+    for field in fields(cls):
+        yield f"{prefix}.{field.name}"
+        if is_dataclass(field.type):
+            yield from _keys_of(f"{prefix}.{field.name}", field.type)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from orchestrator.config.values import STRICT, Count, CountOrNone, Folder, Name, NotNegative
+from orchestrator.config.values import STRICT, Count, CountOrNone, Folder, Name, NotNegative, Positive
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -19,7 +19,8 @@ class RunConfig:
 class CheckpointsConfig:
     """When the run is saved; it always is after its last step."""
 
-    every_steps: Count
+    every_steps: Count  # science saves, which are kept
+    insurance_minutes: NotNegative  # between saves of which only the newest two are kept; 0: none
     max_failed_saves: CountOrNone  # in a row; one more ends the run
 
 
@@ -41,9 +42,50 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class DeadlinesConfig:
+    """How long a rank may be in each phase, in seconds, before the attempt is ended as hung."""
+
+    start: Positive  # from the start of the attempt until every rank is at work: Ray, placement, imports, the process group
+    load: Positive  # the model, and the checkpoint
+    first_step: Positive  # the first batch and whatever is compiled included
+    step: Positive  # the heartbeat
+    save: Positive
+    evaluate: Positive
+    end: Positive
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class BudgetsConfig:
+    """How many times a run is started again by itself, by the class of what stopped it, before it has made progress again."""
+
+    preempted: CountOrNone  # nodes that the cluster takes away; a signal that asks to stop is obeyed
+    infrastructure: CountOrNone
+    data: CountOrNone
+    numerics: CountOrNone
+    bug: CountOrNone
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class PreemptionConfig:
+    """What asks the run to stop, beside Ctrl-C, and how soon it has to be gone."""
+
+    signals: tuple[Literal["TERM", "USR1", "USR2", "HUP"], ...]
+    grace_seconds: Positive
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class SchedulingConfig:
     """The processes."""
 
     world_size: Count  # ranks
+    min_world_size: Count | None  # with fewer nodes go on with as few; null: never with fewer than world_size
     gpus_per_rank: CountOrNone  # 0: CPU with gloo
     threads_per_rank: Count
+    exclude_node_after: Count  # failures of ranks on a node, after which the command places none there
+    deadlines: DeadlinesConfig
+    budgets: BudgetsConfig
+    preemption: PreemptionConfig
+
+    def __post_init__(self) -> None:
+        if self.min_world_size is not None and self.min_world_size > self.world_size:
+            raise ValueError(f"min_world_size={self.min_world_size} is over world_size={self.world_size}. Lower it, or set it to null.")

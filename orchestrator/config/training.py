@@ -46,6 +46,17 @@ class OffloadConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class NumericsConfig:
+    """What happens to an update that would do harm. To roll back is to go to the newest checkpoint and to skip all steps from there."""
+
+    nonfinite: Literal["skip", "rollback", "stop"]  # NaN or infinity in a loss or a gradient
+    spike: Literal["ignore", "skip", "rollback", "stop"]  # a loss far above those of the updates before
+    spike_sigmas: Positive  # how far above their median, in (robust) standard deviations
+    window_steps: Count  # how many updates are looked back on
+    max_skipped_steps: CountOrNone  # of the whole run; one more ends it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class TrainingConfig:
     """The optimisation."""
 
@@ -71,6 +82,7 @@ class TrainingConfig:
     adam_beta1: Decay
     adam_beta2: Decay
     gradient_clip: Positive  # global norm
+    numerics: NumericsConfig
     seed: CountOrNone
     log_every_steps: Count
 

@@ -85,12 +85,14 @@ def read_records(run: RunDirectory) -> RunRecords:
 
 
 def pair_attempts(lines: Iterable[Line]) -> list[Attempt]:
-    """The ledger's starts, each with its stop if it has one."""
+    """The ledger's starts, each with its placement and its stop if it has them."""
     attempts: dict[int, dict[str, Any]] = {}
     for line in lines:
         number = line["attempt"]
         if line["event"] == "start":
             attempts[number] = {"number": number, "started": line["time"]} | {key: line[key] for key in ("world_size", "from_step")}
+        elif line["event"] == "placed":
+            attempts[number]["world_size"] = line["world_size"]
         else:
             values = {key: line[key] for key in ("step", "reason", "exit_code")}
             attempts[number] |= {"stopped": line["time"], "reason_class": line["class"], **values}

@@ -3,10 +3,10 @@
 import json
 import os
 import socket
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.errors import RunExistsError
@@ -18,12 +18,19 @@ from orchestrator.runs.locks import is_held, only_holder
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """Why an attempt ended."""
+    """Why an attempt ended.
+
+    Attributes:
+        step: the last one that was made.
+        reason, reason_class, exit_code: law 5.
+        seconds: how long rank 0 was in each of its phases, as far as it was heard.
+    """
 
     step: int
     reason: str
     reason_class: str
     exit_code: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +61,11 @@ def start_attempt(run: RunDirectory, *, world_size: int, from_step: int) -> int:
     return attempt
 
 
+def enter_placement(run: RunDirectory, attempt: int, *, world_size: int, hosts: Sequence[str]) -> None:
+    """Enter how many ranks an attempt has, and on which hosts they can be."""
+    _append(run, {"event": "placed", "attempt": attempt, "world_size": world_size, "hosts": list(hosts)})
+
+
 def stop_attempt(run: RunDirectory, attempt: int, stop: Stop) -> None:
     """Enter the end of an attempt."""
     _append(
@@ -65,6 +77,7 @@ def stop_attempt(run: RunDirectory, attempt: int, stop: Stop) -> None:
             "reason": stop.reason,
             "class": stop.reason_class,
             "exit_code": stop.exit_code,
+            "seconds": {phase: round(seconds, 3) for phase, seconds in stop.seconds.items()},
         },
     )
 
@@ -89,10 +102,11 @@ def read_status(run: RunDirectory) -> Status:
         return Status(state="planned", attempts=0)
     if held:
         return Status(state="running", attempts=len(starts))
-    last = lines[-1]
-    if last["event"] != "stop":
+    newest = starts[-1]["attempt"]
+    last = next((line for line in reversed(lines) if line["event"] == "stop" and line["attempt"] == newest), None)
+    if last is None:
         return Status(state="lost", attempts=len(starts), reason="the attempt ended without a word: killed, or its node went down")
-    state = "finished" if last["exit_code"] == 0 else "stopped"
+    state = "finished" if last["class"] == "done" else "stopped"
     return Status(state=state, attempts=len(starts), reason=last["reason"], reason_class=last["class"], exit_code=last["exit_code"])
 
 
@@ -100,7 +114,7 @@ def _append(run: RunDirectory, entry: dict[str, Any]) -> None:
     if run.attempts.exists() and not run.attempts.read_bytes().endswith(b"\n"):  # a power cut tore the last line
         entries = "".join(json.dumps(line) + "\n" for line in read_lines(run.attempts))
         write_whole(run.attempts, entries.encode())
-    stamped = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **entry}
+    stamped = {"time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), **entry}
     with run.attempts.open("a", encoding="utf-8") as file:
         file.write(json.dumps(stamped) + "\n")
         file.flush()

@@ -45,6 +45,10 @@ class RunDirectory:
         return self.root / "events.jsonl"
 
     @property
+    def skipped(self) -> Path:
+        return self.root / "skipped.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 
@@ -71,6 +75,10 @@ class RunDirectory:
     @property
     def wandb_log(self) -> Path:
         return self.root / "logs" / "wandb.log"
+
+    @property
+    def fence(self) -> Path:
+        return self.root / ".fence"
 
     def logs(self, attempt: int) -> Path:
         return self.root / "logs" / str(attempt)

@@ -3,9 +3,7 @@
 import logging
 import os
 import secrets
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 
 from orchestrator.errors import InfrastructureError, InterruptedRunError
+from orchestrator.scheduling.leftovers import own_folder, sweep
 
 _OBJECT_STORE_BYTES = 256 << 20
 
@@ -37,8 +36,13 @@ def ray_cluster(num_cpus: int, num_gpus: int = 0) -> Iterator[None]:
         InfrastructureError: there is no cluster and none can be started.
         InterruptedRunError: a signal came that nobody else took.
     """
+    sweep()
+    with own_folder() as folder:
+        yield from _connected(num_cpus, num_gpus, str(folder))
+
+
+def _connected(num_cpus: int, num_gpus: int, folder: str) -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS", "local")
-    folder = tempfile.mkdtemp(prefix="midtrain-", dir="/tmp")  # Ray's sockets live below it, and their paths may have 107 characters
     if address == "local":
         _keep_others_out()
     own = {
@@ -47,7 +51,7 @@ def ray_cluster(num_cpus: int, num_gpus: int = 0) -> Iterator[None]:
         "object_store_memory": _OBJECT_STORE_BYTES,
         "include_dashboard": False,
         "_temp_dir": folder,
-        "runtime_env": {"env_vars": {"TMPDIR": folder}},  # what torch and W&B leave in temporary files goes with the cluster
+        "runtime_env": {"env_vars": {"TMPDIR": folder}},  # what torch leaves in temporary files goes with the cluster
     }
     try:
         _connect(address, own if address == "local" else {})
@@ -59,7 +63,6 @@ def ray_cluster(num_cpus: int, num_gpus: int = 0) -> Iterator[None]:
     finally:
         with _undisturbed():
             ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _connect(address: str, own: dict[str, Any]) -> None:

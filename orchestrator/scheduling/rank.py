@@ -1,11 +1,8 @@
 """What one rank does in an attempt: build the engine, load, then step, log, evaluate and save, each when it is due."""
 
 import math
-import os
-import socket
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +10,8 @@ from typing import Any
 import numpy as np
 import ray
 import torch
-from ray import train as ray_train
 
+from orchestrator.checkpoints.retention import INSURANCE, SCIENCE
 from orchestrator.config.load import read_config
 from orchestrator.config.schema import Config
 from orchestrator.errors import NumericsError
@@ -26,15 +23,19 @@ from orchestrator.feed.worker import FeedWorker, workers_for
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.scheduling.agreement import Agreement
+from orchestrator.scheduling.numerics import Numerics
 from orchestrator.scheduling.process_group import TorchRanks
-from orchestrator.scheduling.saves import RunSaves
+from orchestrator.scheduling.saves import Progress, RunSaves
+from orchestrator.scheduling.stopping import WISHES, Ending, Stopping
+from orchestrator.scheduling.vitals import vitals
 from orchestrator.shards.epoch import Layout, layout_of, read_epoch
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.reader import ShardReader
 from orchestrator.tracking.metrics import MetricsFile
 from orchestrator.tracking.recorder import LoggedInterval, Recorder
 from orchestrator.training.engine import Engine
-from orchestrator.training.loop import StepDone, train_steps
+from orchestrator.training.loop import Course, StepDone, train_steps
 from orchestrator.training.losses import IntervalSums
 from orchestrator.training.schedule import learning_rate
 
@@ -47,33 +48,42 @@ class RankJob:
         run: the run directory.
         attempt: this attempt's number.
         workers: the data-mixing workers.
+        until_step: where to stop, if not at the end of the plan.
     """
 
     run: Path
     attempt: int
+    until_step: int | None
     workers: Sequence[FeedWorker]
 
 
-def run_rank(job_values: dict[str, Any]) -> None:
+def run_rank(job_values: dict[str, Any]) -> dict[str, Any]:
     """Train this rank's part of a run to its end. Ray Train calls it on every rank.
 
     Args:
         job_values: the fields of a `RankJob`.
 
+    Returns:
+        The fields of an `Ending`.
+
     Raises:
-        NumericsError: the loss or the gradient is not finite any more.
+        NumericsError: an update would do harm, and the attempt is to end for it.
     """
     job = RankJob(**job_values)
     run = RunDirectory(job.run)
-    rank = ray_train.get_context().get_world_rank()
-    _log_to_file(run.logs(job.attempt), rank)
     config = read_config(run.config)
     torch.set_num_threads(config.scheduling.threads_per_rank)
-    attempt = _RankAttempt(job, run, config, read_plan(run.plan))
+    beacon = vitals().beacon
+    beacon.enter("load")
     try:
-        attempt.train()
+        attempt = _RankAttempt(job, run, config, read_plan(run.plan))
+        try:
+            return asdict(attempt.train())
+        finally:
+            beacon.enter("end")
+            attempt.close()
     finally:
-        attempt.close()
+        beacon.close()
 
 
 class _RankAttempt:
@@ -87,9 +97,12 @@ class _RankAttempt:
         self._engine = Engine(config.model, config.training, self._ranks.world_size)
         if config.feed.document_attention:
             self._engine.require_document_attention()
-        self._saves = RunSaves(run, config, plan, attempt=job.attempt, ranks=self._ranks)
+        self._numerics = Numerics(run, config.training.numerics, attempt=job.attempt, rank=self._ranks.rank)
+        self._saves = RunSaves(run, config, plan, token=vitals().token, ranks=self._ranks)
         state = self._saves.resume(self._engine)
+        self._numerics.open_guard(self._engine.device, state["guard"])
         self._from_step: int = state["step"]
+        self._last = min(plan.steps, job.until_step or plan.steps)
         new = len(plan.sources) - len(state["tokens"])  # sources that an amendment has added since
         self._total_tokens: list[int] = (
             state["tokens"] + [0] * new
@@ -98,28 +111,58 @@ class _RankAttempt:
         self._interval: list[StepDone] = []  # steps since the last line
         self._heldout = list(_open_heldout(config, self._layout, self._manifests))
         self._recorder = _open_recorder(run, plan, self._from_step) if self._ranks.rank == 0 else None
+        self._beacon = vitals().beacon
+        self._stopping = Stopping(Agreement(self._engine.device, WISHES), vitals())
 
-    def train(self) -> None:
+    def train(self) -> Ending:
         if self._from_step == 0:
             self._record(0, None, self._evaluate())
+        self._beacon.enter("first_step", step=self._from_step)
+        ending = self._train_steps() or Ending("done" if self._last == self._plan.steps else "paused", self._last)
+        self._stopping.settle()
+        if ending.kind != "superseded":
+            self._beacon.enter("save")
+            self._saves.finish()
+        return ending
+
+    def _train_steps(self) -> Ending | None:
+        """To the last step, or to where the ranks agree to stop before."""
         rate = partial(learning_rate, self._config.training, steps=self._plan.steps)
-        for done in train_steps(self._engine, self._batches(), rate, self._sums):
-            self._interval.append(done)
-            evaluates = self._is_due(done.step, self._config.evaluation.every_steps)
-            saves = self._is_due(done.step, self._config.checkpoints.every_steps)
-            if evaluates or saves or self._is_due(done.step, self._config.training.log_every_steps):
-                interval = self._end_interval()
-                self._record(done.step, interval, self._evaluate() if evaluates else {})
-            if saves:
-                self._saves.begin(done.step, self._engine, tokens=self._total_tokens, learning_rate=done.learning_rate)
-        self._saves.finish()
+        course = Course(learning_rate=rate, skipped=self._numerics.skipped, guard=self._numerics.guard)
+        for done in train_steps(self._engine, self._batches(), course, self._sums):
+            if done.is_refused:
+                self._numerics.refused(done.step, newest_checkpoint=self._saves.newest_step)
+            ending = self._end_step(done)
+            if ending and done.step < self._last:
+                return ending
+            self._beacon.enter("step")
+        return None
+
+    def _end_step(self, done: StepDone) -> Ending | None:
+        """What is due after a step; the ending to make, if the ranks agree on one."""
+        self._interval.append(done)
+        self._beacon.enter("step", step=done.step)
+        is_last = done.step == self._last
+        ending = None if is_last else self._stopping.after_step(done.step, is_insurance_due=self._saves.is_insurance_due)
+        if ending and ending.kind == "superseded":
+            return ending
+        evaluates = self._is_due(done.step, self._config.evaluation.every_steps)
+        is_science = self._is_due(done.step, self._config.checkpoints.every_steps)
+        saves = is_science or ending is not None or bool(self._stopping.agreed.get("insurance"))
+        if evaluates or saves or self._is_due(done.step, self._config.training.log_every_steps):
+            interval = self._end_interval()
+            self._record(done.step, interval, self._evaluate() if evaluates else {})
+        if saves:
+            self._save(done, SCIENCE if is_science else INSURANCE)
+            ending = ending or self._stopping.after_save(done.step)
+        return ending
 
     def close(self) -> None:
         if self._recorder:
             self._recorder.close()
 
     def _is_due(self, step: int, every_steps: int) -> bool:
-        return step % every_steps == 0 or step == self._plan.steps
+        return step % every_steps == 0 or step == self._last
 
     def _batches(self) -> Iterator[Batch]:
         each = self._plan.sequences_per_step // self._ranks.world_size
@@ -128,7 +171,7 @@ class _RankAttempt:
         sequence_bytes = (self._plan.sequence_length + 1) * (token_bytes + mark_bytes)
         return load_batches(
             workers_for(self._job.workers, ray.get_runtime_context().get_node_id()),
-            range(self._from_step, self._plan.steps),
+            range(self._from_step, self._last),
             steps_per_block=steps_per_block(self._config.feed.block_bytes, sequence_bytes=sequence_bytes, sequences_per_rank=each),
             prefetch_blocks=self._config.feed.prefetch_blocks,
             rank_of=(self._ranks.rank, self._ranks.world_size),
@@ -143,20 +186,20 @@ class _RankAttempt:
         steps, sums = self._interval, self._sums.collect()
         self._interval = []
         self._total_tokens = [before + now for before, now in zip(self._total_tokens, sums.tokens, strict=True)]
-        interval = LoggedInterval(
+        return LoggedInterval(
             step=steps[-1].step,
             total_tokens=self._total_tokens,
             losses=sums.losses,
             tokens=sums.tokens,
             learning_rate=steps[-1].learning_rate,
             gradient_norm=self._engine.gradient_norm(),
+            data_checksum=sums.data_checksum,
             step_seconds=sum(step.seconds for step in steps) / len(steps),
             wait_seconds=sums.wait_seconds / len(steps),
         )
-        _refuse_non_finite(interval)
-        return interval
 
     def _evaluate(self) -> dict[str, list[float]]:
+        self._beacon.enter("evaluate")
         ranks, micro_batch = self._ranks, self._config.training.micro_batch
         losses = measure(self._engine, self._heldout, micro_batch=micro_batch, rank=ranks.rank, world_size=ranks.world_size)
         if not all(math.isfinite(loss) for by_sequence in losses.values() for loss in by_sequence):
@@ -168,6 +211,11 @@ class _RankAttempt:
     def _record(self, step: int, interval: LoggedInterval | None, heldout: dict[str, list[float]]) -> None:
         if self._recorder:
             self._recorder.write(step, interval, heldout)
+
+    def _save(self, done: StepDone, kind: str) -> None:
+        self._beacon.enter("save")
+        progress = Progress(step=done.step, tokens=self._total_tokens, learning_rate=done.learning_rate, guard=self._numerics.history)
+        self._saves.begin(progress, self._engine, kind)
 
 
 def _open_heldout(config: Config, layout: Layout, manifests: Sequence[Manifest]) -> Iterator[Heldout]:
@@ -188,22 +236,3 @@ def _open_heldout(config: Config, layout: Layout, manifests: Sequence[Manifest])
 def _open_recorder(run: RunDirectory, plan: Plan, from_step: int) -> Recorder:
     metrics, heldout = (MetricsFile(path, from_step) for path in (run.metrics, run.heldout))
     return Recorder([source.name for source in plan.sources], metrics, heldout)
-
-
-def _refuse_non_finite(interval: LoggedInterval) -> None:
-    """Every rank sees the same all-reduced numbers, so that all stop together."""
-    values = torch.tensor([*interval.losses, interval.gradient_norm])
-    if not torch.isfinite(values).all():
-        raise NumericsError(
-            f"step {interval.step}: loss sums by source {list(interval.losses)}, gradient norm {interval.gradient_norm:g}: not finite. "
-            f"Lower training.learning_rate={interval.learning_rate:g} or raise training.warmup_steps in the run's config.yaml, and resume."
-        )
-
-
-def _log_to_file(logs: Path, rank: int) -> None:
-    """Send all that this process prints, its libraries' C code included, to the rank's log."""
-    logs.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(logs / f"{socket.gethostname()}-{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-        os.dup2(descriptor, stream.fileno())

@@ -1,6 +1,8 @@
 """A run's checkpoints, from a rank: what it goes on from, and what a save records."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,6 @@ from typing import Any
 from orchestrator.checkpoints.choosing import newest_verified
 from orchestrator.checkpoints.fitting import changes, check_fits
 from orchestrator.checkpoints.loading import load_state
-from orchestrator.checkpoints.retention import SCIENCE
 from orchestrator.checkpoints.saver import Saver
 from orchestrator.checkpoints.store import Checkpoint
 from orchestrator.config.load import config_values
@@ -17,25 +18,43 @@ from orchestrator.errors import CheckpointError
 from orchestrator.mixture.plan import Plan
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.events import append_event
+from orchestrator.runs.fence import Token, still_ours
 from orchestrator.scheduling.process_group import TorchRanks, ranks_beside_training
 from orchestrator.tracking.wandb_id import wandb_id
 from orchestrator.training.engine import Engine
 
-_PATIENCE_SECONDS = 3600.0  # of ranks that wait for each other's files
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a run is, besides the engine's state.
+
+    Attributes:
+        step: updates made so far, those that were skipped counted.
+        tokens: trained so far of each source.
+        learning_rate: of the last step.
+        guard: the losses that the guard looks back on.
+    """
+
+    step: int
+    tokens: Sequence[int]
+    learning_rate: float
+    guard: Sequence[float]
 
 
 class RunSaves:
     """Saves and loads of one attempt. All ranks call its methods together."""
 
-    def __init__(self, run: RunDirectory, config: Config, plan: Plan, *, attempt: int, ranks: TorchRanks) -> None:
-        self._run, self._config, self._plan, self._attempt, self._ranks = run, config, plan, attempt, ranks
-        self._tell = partial(append_event, run, attempt)
+    def __init__(self, run: RunDirectory, config: Config, plan: Plan, *, token: Token, ranks: TorchRanks) -> None:
+        self._run, self._config, self._plan, self._attempt, self._ranks = run, config, plan, token.attempt, ranks
+        self._tell = partial(append_event, run, token.attempt)
+        self._began = time.monotonic()  # the newest save, or the attempt
         self._base_checksum: int | None = None
+        self._newest = 0
         self._saver = Saver(
             run.checkpoints,
-            ranks_beside_training(_PATIENCE_SECONDS),
+            ranks_beside_training(config.scheduling.deadlines.save),
             max_failed_saves=config.checkpoints.max_failed_saves,
-            may_commit=lambda: True,
+            may_commit=lambda: still_ours(run, token),
             tell=self._tell,
         )
 
@@ -43,7 +62,7 @@ class RunSaves:
         """Bring the engine to where the run's newest checkpoint is that is whole.
 
         Returns:
-            `step`, the updates made so far, and `tokens`, those trained so far of each source.
+            `step`, the updates made so far, `tokens`, those trained so far of each source, and `guard`, the losses that it looks back on.
 
         Raises:
             CheckpointError: none can be trusted, or it is of another model, plan or configuration.
@@ -51,7 +70,7 @@ class RunSaves:
         checkpoint = newest_verified(self._run, self._ranks, self._say_damaged)
         self._base_checksum = engine.base_checksum()
         if checkpoint is None:
-            return {"step": 0, "tokens": [0] * len(self._plan.sources)}
+            return {"step": 0, "tokens": [0] * len(self._plan.sources), "guard": []}
         values = config_values(self._config)
         check_fits(checkpoint, self._plan, values)
         if checkpoint.manifest["base_checksum"] != self._base_checksum:
@@ -61,36 +80,46 @@ class RunSaves:
             )
         load_state(checkpoint.directory, checkpoint.manifest, engine.state, self._ranks)
         self._say_resumed(checkpoint, values)
-        return {"step": checkpoint.step, "tokens": checkpoint.manifest["tokens"]}
+        self._newest = checkpoint.step
+        return {"step": checkpoint.step} | {key: checkpoint.manifest[key] for key in ("tokens", "guard")}
 
-    def begin(self, step: int, engine: Engine, *, tokens: Sequence[int], learning_rate: float, kind: str = SCIENCE) -> None:
+    @property
+    def is_insurance_due(self) -> bool:
+        """By rank 0's clock."""
+        seconds = self._config.checkpoints.insurance_minutes * 60
+        return self._ranks.rank == 0 and 0 < seconds <= time.monotonic() - self._began
+
+    def newest_step(self) -> int:
+        """Of the newest checkpoint, 0 for none; waits for the save in flight."""
+        return max(self._newest, self._saver.settle())
+
+    def begin(self, progress: Progress, engine: Engine, kind: str) -> None:
         """Save beside training.
 
         Args:
-            step: updates made so far.
+            progress: of the run.
             engine: whose state.
-            tokens: trained so far of each source.
-            learning_rate: of the last update.
             kind: science or insurance.
 
         Raises:
             InfrastructureError: too many saves have failed in a row.
         """
-        facts = self._facts(step, tokens, learning_rate, kind) if self._ranks.rank == 0 else {}
-        self._saver.begin(step, engine.state, facts)
+        self._began = time.monotonic()
+        facts = self._facts(progress) | {"kind": kind} if self._ranks.rank == 0 else {}
+        self._saver.begin(progress.step, engine.state, facts)
 
-    def _facts(self, step: int, tokens: Sequence[int], learning_rate: float, kind: str) -> dict[str, Any]:
+    def _facts(self, progress: Progress) -> dict[str, Any]:
         """What the manifest records beside the files, which rank 0 writes."""
         return {
-            "kind": kind,
             "attempt": self._attempt,
             "world_size": self._ranks.world_size,
             "zero_stage": self._config.training.zero_stage,
             "plan": self._plan.fingerprint,
-            "sequences": step * self._plan.sequences_per_step,
-            "tokens": list(tokens),
-            "learning_rate": learning_rate,
+            "sequences": progress.step * self._plan.sequences_per_step,
+            "tokens": list(progress.tokens),
+            "learning_rate": progress.learning_rate,
             "seed": self._config.training.seed,  # with step and rank it gives the random numbers of an update
+            "guard": list(progress.guard),
             "base_checksum": self._base_checksum,
             "wandb_id": wandb_id(self._run),
             "config": config_values(self._config),

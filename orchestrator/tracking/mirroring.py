@@ -97,8 +97,10 @@ def why_behind(run: RunDirectory, code: int) -> str:
         run: what it mirrored.
         code: its exit code.
     """
-    lines = run.wandb_log.read_text(encoding="utf-8", errors="replace").splitlines() if code > 0 else []
-    return f"{lines[-1] if lines else 'its process was killed'} ({run.wandb_log})."
+    words = "its process was killed" if code < 0 else "for no reason that it has written down"
+    with suppress(OSError, IndexError):
+        words = run.wandb_log.read_text(encoding="utf-8", errors="replace").splitlines()[-1] if code > 0 else words
+    return f"{words} ({run.wandb_log})."
 
 
 def _kill(mirror: subprocess.Popen[bytes]) -> None:

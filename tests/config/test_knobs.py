@@ -12,7 +12,8 @@ import orchestrator
 from orchestrator.config import schema
 from orchestrator.config.data import SourceConfig
 from orchestrator.config.load import load_config
-from orchestrator.config.training import LoraConfig, OffloadConfig
+from orchestrator.config.operation import SchedulingConfig
+from orchestrator.config.training import LoraConfig, NumericsConfig, OffloadConfig
 from orchestrator.resources import resource
 from tests.config.typed_reads import fields_read
 
@@ -21,7 +22,16 @@ CONF = resource("conf")
 GROUPS: dict[str, Any] = {group.name: group.type for group in fields(schema.Config)}
 GROUPS["sources"] = SourceConfig
 CHOICES = [(name, file) for name in GROUPS if name != "sources" for file in sorted((CONF / name).glob("*.yaml"))]
-CLASSES = {**GROUPS, "training.lora": LoraConfig, "training.offload": OffloadConfig}
+WITHIN_SCHEDULING = {
+    f"scheduling.{name}": cls for name, cls in SchedulingConfig.__annotations__.items() if name in ("deadlines", "budgets", "preemption")
+}
+CLASSES = {
+    **GROUPS,
+    "training.lora": LoraConfig,
+    "training.numerics": NumericsConfig,
+    "training.offload": OffloadConfig,
+    **WITHIN_SCHEDULING,
+}
 KNOBS = [(name, group, field.name) for name, group in CLASSES.items() for field in fields(group)]
 
 

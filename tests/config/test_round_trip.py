@@ -10,9 +10,18 @@ from hypothesis import strategies as st
 
 from orchestrator.config.data import CorpusConfig, FeedConfig, MixtureConfig, ShardsConfig, SourceConfig, StageConfig
 from orchestrator.config.load import dump_config, load_config, read_config
-from orchestrator.config.operation import CheckpointsConfig, EvaluationConfig, RunConfig, SchedulingConfig, TrackingConfig
+from orchestrator.config.operation import (
+    BudgetsConfig,
+    CheckpointsConfig,
+    DeadlinesConfig,
+    EvaluationConfig,
+    PreemptionConfig,
+    RunConfig,
+    SchedulingConfig,
+    TrackingConfig,
+)
 from orchestrator.config.schema import Config
-from orchestrator.config.training import LoraConfig, ModelConfig, OffloadConfig, TrainingConfig
+from orchestrator.config.training import LoraConfig, ModelConfig, NumericsConfig, OffloadConfig, TrainingConfig
 
 counts = st.integers(1, 10**12)
 shares = st.floats(0, 1)
@@ -84,6 +93,14 @@ trainings = warmups.flatmap(
         compile=st.booleans(),
         liger=st.just(False),
         lora=st.none() | st.builds(LoraConfig, rank=counts, alpha=positive, targets=paths, dropout=st.floats(0, 0.9)),
+        numerics=st.builds(
+            NumericsConfig,
+            nonfinite=st.sampled_from(["skip", "rollback", "stop"]),
+            spike=st.sampled_from(["ignore", "skip", "rollback", "stop"]),
+            spike_sigmas=positive,
+            window_steps=counts,
+            max_skipped_steps=st.integers(0, 99),
+        ),
         learning_rate=positive,
         schedule=st.sampled_from(["constant", "linear", "cosine", "warmup_stable_decay"]),
         warmup_share=st.just(warmup[0]),
@@ -136,12 +153,33 @@ def configs(draw: st.DrawFn) -> Config:
             document_attention=draw(st.booleans()),
         ),
         training=draw(trainings),
-        checkpoints=CheckpointsConfig(every_steps=draw(counts), max_failed_saves=draw(st.integers(0, 9))),
+        checkpoints=CheckpointsConfig(
+            every_steps=draw(counts), insurance_minutes=draw(st.floats(0, 600)), max_failed_saves=draw(st.integers(0, 9))
+        ),
         evaluation=EvaluationConfig(every_steps=draw(counts), max_sequences=draw(counts)),
         tracking=TrackingConfig(
             wandb=draw(st.sampled_from(["off", "offline", "online"])), project=draw(texts), finish_seconds=draw(st.floats(0, 1e6))
         ),
-        scheduling=SchedulingConfig(world_size=2, gpus_per_rank=draw(st.integers(0, 8)), threads_per_rank=draw(counts)),
+        scheduling=draw(schedulings()),
+    )
+
+
+@st.composite
+def schedulings(draw: st.DrawFn) -> SchedulingConfig:
+    seconds, restarts = st.floats(0.1, 1e6), st.integers(0, 100)
+    phases = ("start", "load", "first_step", "step", "save", "evaluate", "end")
+    classes = ("preempted", "infrastructure", "data", "numerics", "bug")
+    return SchedulingConfig(
+        world_size=2,
+        min_world_size=draw(st.sampled_from([None, 1, 2])),
+        gpus_per_rank=draw(st.integers(0, 8)),
+        threads_per_rank=draw(counts),
+        exclude_node_after=draw(counts),
+        deadlines=DeadlinesConfig(**{phase: draw(seconds) for phase in phases}),
+        budgets=BudgetsConfig(**{name: draw(restarts) for name in classes}),
+        preemption=PreemptionConfig(
+            signals=tuple(draw(st.lists(st.sampled_from(["TERM", "USR1", "USR2", "HUP"])))), grace_seconds=draw(seconds)
+        ),
     )
 
 

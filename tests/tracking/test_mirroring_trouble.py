@@ -7,8 +7,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -34,18 +33,14 @@ with mirroring(run, read_config(run.config).tracking, print):
 """
 
 
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    assert time.monotonic() - began < seconds
-
-
-def mirrored_run(run: RunDirectory, finish_seconds: float) -> str:
-    """What is said of a run of three lines, which is itself as it would be without W&B."""
+def mirrored_run(run: RunDirectory, finish_seconds: float, until: Callable[[], bool] = lambda: True) -> str:
+    """What is said of a run of three lines that ends when something has come to pass, and is itself as it would be without W&B."""
     said: list[str] = []
     with mirroring(run, tracking("online", finish_seconds), said.append):
         log(run, range(3))
+        wait_for(until)
+        ends = time.monotonic()
+    assert time.monotonic() - ends < finish_seconds + 10
     assert [line["step"] for line in read_lines(run.metrics)] == [0, 1, 2]
     assert processes_of(run, run.root) == []
     assert not (run.wandb / "tmp").is_symlink()
@@ -60,9 +55,7 @@ def test_a_service_that_does_not_take_the_lines_is_left_behind(
     run: RunDirectory, service: StandIn, behaviour: Behaviour, capfd: pytest.CaptureFixture[str]
 ) -> None:
     service.behaviour = behaviour
-    with at_most(12):
-        assert "W&B is behind" in mirrored_run(run, finish_seconds=3)
-    assert service.requests > 0
+    assert "W&B is behind" in mirrored_run(run, finish_seconds=3, until=lambda: service.requests > 0)
     assert capfd.readouterr() == ("", "")
 
 
@@ -100,6 +93,14 @@ def test_a_mirror_that_cannot_be_started_is_done_without(run: RunDirectory, serv
     assert "W&B gets nothing" in mirrored_run(run, finish_seconds=30)
 
 
+def test_a_log_that_was_deleted_is_not_missed(run: RunDirectory, service: StandIn) -> None:
+    service.behaviour = "hangs"
+    said: list[str] = []
+    with mirroring(run, tracking("online", 0.5), said.append):
+        run.wandb_log.unlink()
+    assert ["W&B is behind" in line for line in said] == [True]
+
+
 def test_a_full_disk_of_wandb_is_its_own_affair(run: RunDirectory, service: StandIn) -> None:
     run.wandb.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "none", run.wandb], capture_output=True, check=False).returncode:
@@ -117,19 +118,23 @@ def test_a_full_disk_of_wandb_is_its_own_affair(run: RunDirectory, service: Stan
 
 def test_a_mirror_that_is_stopped_is_ended_with_all_that_it_had(run: RunDirectory, service: StandIn) -> None:
     said: list[str] = []
-    with at_most(20), mirroring(run, tracking("online", 1), said.append):
+    with mirroring(run, tracking("online", 1), said.append):
         wait_for(lambda: bool(service.runs))
         folder = folder_of(run)
         for process in psutil.Process().children(recursive=True):
             process.suspend()
+        ends = time.monotonic()
+    assert time.monotonic() - ends < 20
     assert "its process was killed" in said[0]
     assert (processes_of(run, folder), folder.exists()) == ([], False)
 
 
 def test_a_run_that_was_asked_to_stop_waits_for_wandb_only_briefly(run: RunDirectory, service: StandIn) -> None:
     service.behaviour = "hangs"
-    with pytest.raises(InterruptedRunError), at_most(10), mirroring(run, tracking("online", 600), lambda line: None):
+    with pytest.raises(InterruptedRunError), mirroring(run, tracking("online", 600), lambda line: None):
+        ends = time.monotonic()
         raise InterruptedRunError("stopped")
+    assert time.monotonic() - ends < 20
 
 
 def test_a_signal_ends_the_wait_and_not_the_driver(run: RunDirectory, service: StandIn) -> None:
@@ -141,10 +146,12 @@ def test_a_signal_ends_the_wait_and_not_the_driver(run: RunDirectory, service: S
         os.kill(os.getpid(), signal.SIGTERM)
 
     said: list[str] = []
-    with at_most(20), mirroring(run, tracking("online", 600), said.append):
+    with mirroring(run, tracking("online", 600), said.append):
         wait_for(lambda: service.requests > 0)
         folder = folder_of(run)
         threading.Thread(target=interrupt).start()
+        ends = time.monotonic()
+    assert time.monotonic() - ends < 20
     assert "its process was killed" in said[0]
     assert (processes_of(run, folder), folder.exists()) == ([], False)
     assert signal.getsignal(signal.SIGTERM) == before

@@ -1,0 +1,59 @@
+"""Signals that ask a process to stop: noted here, and acted on where stopping does no harm."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+_noted: list[int] = []  # of this process; a rank's are noted in its main thread and read in the one that trains
+
+
+def name(number: int) -> str:
+    """Such as SIGTERM."""
+    return signal.Signals(number).name
+
+
+def note_signals(names: Sequence[str]) -> None:
+    """Have signals noted from now on, whoever handled them before, Ray included. Call it in the main thread.
+
+    Args:
+        names: without SIG; SIGINT is always one of them.
+    """
+    for number in _numbers(names):
+        signal.signal(number, _note)
+
+
+@contextmanager
+def noting_signals(names: Sequence[str]) -> Iterator[None]:
+    """Have signals noted within the context. One that was ignored before, as SIGHUP is under nohup, stays so."""
+    wanted = [number for number in _numbers(names) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _note) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _noted.clear()
+
+
+def asked_to_stop() -> int:
+    """The first signal that asked this process to stop; 0 when none has."""
+    return _noted[0] if _noted else 0
+
+
+def asked_to_hurry() -> bool:
+    """Whether Ctrl-C came more than once."""
+    return _noted.count(signal.SIGINT) > 1
+
+
+def all_asked() -> Sequence[int]:
+    """Every signal that asked this process to stop, in order."""
+    return tuple(_noted)
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    return sorted({signal.SIGINT, *(signal.Signals[f"SIG{name}"] for name in names)})
+
+
+def _note(number: int, _: FrameType | None) -> None:
+    _noted.append(number)

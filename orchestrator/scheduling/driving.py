@@ -1,0 +1,79 @@
+"""The process of an attempt, from the side of the command that supervises it."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.lines import read_lines
+from orchestrator.scheduling import asked
+from orchestrator.scheduling.attempt import AttemptJob, Outcome, dump, load_outcome
+from orchestrator.scheduling.leftovers import sweep
+
+_LOOK_SECONDS = 0.2
+_CLEANING_SECONDS = 30.0
+
+
+def drive_in_process(job: AttemptJob, log: Path, *, grace_seconds: float) -> Outcome:
+    """Have an attempt driven by a process of its own, and clear away what it leaves when it dies.
+
+    Signals that ask this process to stop are passed on to it.
+
+    Args:
+        job: what to do.
+        log: where all goes that it and Ray print.
+        grace_seconds: how long it may take to end after it was asked to stop.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    reading, writing = os.pipe()
+    command = [sys.executable, "-P", "-m", "orchestrator.scheduling.driver", str(writing)]
+    with log.open("ab") as output, os.fdopen(reading, "rb", buffering=0) as answer:
+        process = subprocess.Popen(  # in a session of its own, so that Ctrl-C comes here alone
+            command, stdin=subprocess.PIPE, stdout=output, stderr=output, pass_fds=[writing], start_new_session=True
+        )
+        os.close(writing)
+        assert process.stdin is not None
+        with process.stdin:
+            process.stdin.write(dump(job))
+            process.stdin.flush()
+            said = _wait(process, answer.fileno(), grace_seconds)
+    sweep()
+    return load_outcome(said) if said.endswith(b"\n") else _died(process, job, log)
+
+
+def _wait(process: subprocess.Popen[bytes], answer: int, grace_seconds: float) -> bytes:
+    """Wait for the end of the process.
+
+    Returns:
+        What it said.
+    """
+    said, passed_on, asked_at = b"", 0, 0.0
+    while process.poll() is None:
+        if select.select([answer], [], [], _LOOK_SECONDS)[0]:
+            said += os.read(answer, 1 << 16)
+            if not said or said.endswith(b"\n"):
+                time.sleep(_LOOK_SECONDS)  # at its end the pipe is readable for ever
+        for number in asked.all_asked()[passed_on:]:
+            process.send_signal(number)
+            passed_on, asked_at = passed_on + 1, asked_at or time.monotonic()
+        if asked_at and time.monotonic() > asked_at + grace_seconds + _CLEANING_SECONDS:
+            os.killpg(process.pid, signal.SIGKILL)
+    while select.select([answer], [], [], 0)[0] and (chunk := os.read(answer, 1 << 16)):
+        said += chunk
+    return said
+
+
+def _died(process: subprocess.Popen[bytes], job: AttemptJob, log: Path) -> Outcome:
+    """What became of an attempt whose process could not say it."""
+    step = max((line["step"] for line in read_lines(RunDirectory(Path(job.run)).metrics)), default=job.from_step)
+    if number := asked.asked_to_stop():
+        message = f"stopped by {asked.name(number)}, without a save. Go on from the last checkpoint with `midtrain resume`."
+        return Outcome(kind="failed", step=step, error="InterruptedRunError", message=message)
+    code = process.returncode
+    how = f"was killed by {asked.name(-code)}" if code < 0 else f"ended with exit code {code}"
+    message = f"the process that drives the attempt {how} without a word: Ray ends it when its own processes die. Its log is {log}."
+    return Outcome(kind="failed", step=step, error="InfrastructureError", message=message)
