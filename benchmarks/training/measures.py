@@ -84,7 +84,10 @@ def composition(size: Size, work: Path, variants: dict[str, dict[str, Any]], *, 
         For each variant {"rate": tokens a second a turn, "limit": FLOP/s of the machine beside each, "kinds": seconds a step by kind}.
     """
     model = size.write(work / "training" / "models")
-    return {name: attempt(lambda variant=variant: _one_composition(size, model, work, variant, turns, steps)) for name, variant in variants.items()}
+    return {
+        name: attempt(lambda variant=variant: _one_composition(size, model, work, variant, turns, steps))
+        for name, variant in variants.items()
+    }
 
 
 def _one_composition(size: Size, model: Path, work: Path, variant: dict[str, Any], turns: int, steps: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""midtrain itself: a real `midtrain train`, held (SIGSTOP) between its turns, its speed read off the lines that it appends to metrics.jsonl."""
+"""midtrain itself: a real `midtrain train`, held (SIGSTOP) between its turns, its speed read off the lines of its metrics.jsonl."""
 
+import itertools
 import json
 import os
 import shutil
@@ -58,7 +59,7 @@ class Orchestrated:
         self._signal(signal.SIGCONT)
         times = self._arrivals(num + 2)
         self._signal(signal.SIGSTOP)
-        return [after - before for before, after in zip(times[1:], times[2:], strict=False)]
+        return [after - before for before, after in itertools.pairwise(times[1:])]
 
     def close(self) -> None:
         """Ask it to stop, as a user would, and wait."""

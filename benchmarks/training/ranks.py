@@ -37,7 +37,8 @@ class Ranks:
         """What the first rank answers, once all have."""
         for process in self._processes:
             process.tell(task, **request)
-        return [process.hear(task, timeout_seconds=_TIMEOUT) for process in self._processes][0]
+        answers = [process.hear(task, timeout_seconds=_TIMEOUT) for process in self._processes]
+        return answers[0]
 
     def __enter__(self) -> "Ranks":
         return self

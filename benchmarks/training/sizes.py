@@ -65,7 +65,7 @@ class Size:
         return folder
 
     def overrides(self, folder: Path) -> dict[str, Any]:
-        """The groups model and training: what `midtrain train` is told, and what DeepSpeed's configuration is derived from for every peer."""
+        """The groups model and training: for `midtrain train`, and for the DeepSpeed configuration that every peer gets."""
         return {
             "model.path": folder,
             "model.initialise": "scratch",

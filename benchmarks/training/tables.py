@@ -53,11 +53,11 @@ def _share(size: Size, rate: float, limit: float) -> float:
 def _peers_said(size: Size, found: dict[str, Any]) -> str:
     limit = spread(found["limit"], digits=2, scale=1e12)
     return (
-        f"{size.ranks} gloo ranks of one thread, ZeRO 1, {size.micro_batch} x {LENGTH} tokens a rank and step; {size.turns} turns of {size.steps} "
-        f"steps. All peers are up together and those that are not asked stand still; a cell is the **median** of the turns (least to "
-        f"most), and a ratio that of the same turn. The machine's own matrix products, {size.precision}, all threads: {limit} TFLOP/s. "
-        f"A token costs {size.token_flops / 1e6:,.1f} MFLOP: 6 x {size.matrix_parameters / 1e6:.2f} M parameters that it is multiplied by (the "
-        f"output layer once, the look-up of embeddings not) and 6 x {LENGTH} x hidden size a layer for causal attention."
+        f"{size.ranks} gloo ranks of one thread, ZeRO 1, {size.micro_batch} x {LENGTH} tokens a rank and step, {len(found['limit'])} turns"
+        f". A cell is the **median** of them (least to most), a ratio that of the same turn. The machine's own matrix "
+        f"products, {size.precision}, all threads: {limit} TFLOP/s. A token costs {size.token_flops / 1e6:,.1f} MFLOP: "
+        f"6 x {size.matrix_parameters / 1e6:.2f} M parameters that it is multiplied by (the output layer once, the look-up of embeddings "
+        f"not) and 6 x {LENGTH} x hidden size a layer for causal attention."
     )
 
 
@@ -74,8 +74,8 @@ def _variants(size: Size, found: dict[str, Any]) -> str:
 
 def _variants_said(size: Size) -> str:
     return (
-        f"One process with all threads, sequences of {LENGTH} tokens, ZeRO 1. The machine's products are measured in the same process between "
-        f"turns, the best of three squares."
+        f"{size.title}; one process with all threads, sequences of {LENGTH} tokens, ZeRO 1. The machine's products are measured in "
+        f"the same process between turns, the best of three squares."
     )
 
 

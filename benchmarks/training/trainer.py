@@ -1,5 +1,6 @@
 """Hugging Face Trainer with DeepSpeed, held at the beginning of each step until it is asked for more."""
 
+import itertools
 import queue
 import threading
 import time
@@ -50,10 +51,10 @@ class Held:
 
     def steps(self, request: dict[str, Any]) -> list[float]:
         """Seconds from step to step, all that the Trainer does between them with it; one before them is not counted."""
-        number = request["steps"]
-        self._gate.permits.release(number + 2)
-        times = [self._arrival() for _ in range(number + 2)]
-        return [after - before for before, after in zip(times, times[1:], strict=False)]
+        number = request["steps"] + 1
+        self._gate.permits.release(number)
+        times = [self._arrival() for _ in range(number)]
+        return [after - before for before, after in itertools.pairwise(times)]
 
     def _arrival(self) -> float:
         time_or_error = self._gate.arrivals.get()

@@ -50,7 +50,9 @@ def run_gang(
             use_gpu=gpus_per_rank > 0,
             resources_per_worker={"CPU": 1} | ({"GPU": gpus_per_rank} if gpus_per_rank else {}),
         ),
-        run_config=RunConfig(name="gang", storage_path=str(logs), failure_config=_NO_RETRY, worker_runtime_env={"env_vars": rank_environment(gpus_per_rank)}),
+        run_config=RunConfig(
+            name="gang", storage_path=str(logs), failure_config=_NO_RETRY, worker_runtime_env={"env_vars": rank_environment(gpus_per_rank)}
+        ),
     )
     try:
         _fit(trainer)
