@@ -23,9 +23,15 @@ def build_model(request: dict[str, Any]) -> torch.nn.Module:
 
 def settings(request: dict[str, Any]) -> dict[str, Any]:
     """DeepSpeed's configuration, the one that midtrain derives: every peer gets the same."""
-    rest = ("run.name=bench", "sources.some={role:spec,paths:[nowhere]}", "mixture.total_tokens=1000000")
+    world_size = int(os.environ["WORLD_SIZE"])
+    rest = (
+        "run.name=bench",
+        f"scheduling.world_size={world_size}",
+        "sources.some={role:spec,paths:[nowhere]}",
+        "mixture.total_tokens=1000000",
+    )
     overrides = [*rest, *(f"{key}={value}" for key, value in request["overrides"].items())]
-    return deepspeed_config(load_config(overrides).training, int(os.environ["WORLD_SIZE"]))
+    return deepspeed_config(load_config(overrides).training, world_size)
 
 
 def batches(request: dict[str, Any]) -> Iterator[torch.Tensor]:

@@ -1,6 +1,7 @@
 """The peers in turn, and what a step is made of."""
 
 import random
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -81,7 +82,7 @@ def composition(size: Size, work: Path, variants: dict[str, dict[str, Any]], *, 
         turns, steps: how often and how long.
 
     Returns:
-        For each variant {"rate": tokens a second a turn, "limit": FLOP/s of the machine beside each, "kinds": seconds a step by kind}.
+        For each variant {"rate": tokens a second a turn, "limit": FLOP/s of the machine beside each, "kinds": seconds a step by kind, ...}.
     """
     model = size.write(work / "training" / "models")
     return {
@@ -98,7 +99,9 @@ def _one_composition(size: Size, model: Path, work: Path, variant: dict[str, Any
     variables = None if variant.get("usual_memory") else rank_environment(gpus_per_rank=0)
     with Ranks(LOOP, 1, threads=threads_of_machine(), work=work, variables=variables) as loop:
         loop.ask("build", **request)
-        found["first"] = loop.ask("steps", steps=1, head=variant["head"])
+        began = time.perf_counter()
+        loop.ask("steps", steps=0, head=variant["head"])
+        found["first_seconds"] = time.perf_counter() - began
         for _ in range(turns):
             found["limit"].append(_limit(loop, size))
             seconds = loop.ask("steps", steps=steps, head=variant["head"])

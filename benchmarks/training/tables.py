@@ -25,7 +25,8 @@ def render(results: dict[str, Any]) -> str:
             parts += [f"### {size.title}", _peers(size, results[size.key]), _peers_said(size, results[size.key])]
         if f"{size.key} step" in results:
             composition = results[f"{size.key} step"]
-            parts += ["### What a step is made of", _variants(size, composition), _variants_said(size), _kinds(composition), _KINDS_SAID]
+            parts += ["### What a step is made of", _variants(size, composition), _variants_said(size)]
+            parts += [_kinds(composition), _KINDS_SAID] if not all(map(failed, composition.values())) else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -68,8 +69,8 @@ def _variants(size: Size, found: dict[str, Any]) -> str:
             rows.append([name, spread(one), "-", "-", "-"])
             continue
         share = spread([_share(size, *pair) for pair in zip(one["rate"], one["limit"], strict=True)], digits=2)
-        rows.append([name, spread(one["rate"], digits=0), share, f"{one['first'][0]:.1f}", f"{one['peak_bytes'] / 2**30:.1f}"])
-    return table(["", "tokens a second", "of the machine's products", "second step, seconds", "peak memory, GiB"], rows)
+        rows.append([name, spread(one["rate"], digits=0), share, f"{one['first_seconds']:.1f}", f"{one['peak_bytes'] / 2**30:.1f}"])
+    return table(["", "tokens a second", "of the machine's products", "first step, seconds", "peak memory, GiB"], rows)
 
 
 def _variants_said(size: Size) -> str:
