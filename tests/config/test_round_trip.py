@@ -112,14 +112,6 @@ trainings = warmups.flatmap(
         adam_beta1=st.floats(0, 0.999),
         adam_beta2=st.floats(0, 0.999),
         gradient_clip=positive,
-        numerics=st.builds(
-            NumericsConfig,
-            nonfinite=st.sampled_from(["skip", "rollback", "stop"]),
-            spike=st.sampled_from(["ignore", "skip", "rollback", "stop"]),
-            spike_sigmas=positive,
-            window_steps=counts,
-            max_skipped_steps=st.integers(0, 99),
-        ),
         seed=st.integers(0, 2**63),
         log_every_steps=counts,
     )
