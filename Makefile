@@ -13,13 +13,17 @@ READY := $(VENV)/.ready
 TORCH_IN_RANGE := import sys, torch; v = tuple(int(part) for part in torch.__version__.split(".")[:2]); sys.exit(not (2, 8) <= v < (3, 0))
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: demo test check format setup clean bench-data
+.PHONY: demo test test-chaos check format setup clean bench-data bench-train
 
 demo: $(READY)
 	$(BIN)/midtrain demo
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# MIDTRAIN_CHAOS_SEED: other moments.
+test-chaos: $(READY)
+	$(BIN)/python -m pytest tests/chaos -m chaos
 
 check: $(READY)
 	$(BIN)/ruff format --check --quiet .
@@ -39,6 +43,10 @@ setup: $(READY)
 bench-data: $(READY)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(PARTS),--parts $(PARTS)) $(if $(QUICK),--quick) $(if $(TEXT),--text $(TEXT)) \
 	  $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
+
+# PARTS=smollm2_135m,step: these measures; QUICK=1: small. Both leave docs/benchmarks-training.md as it is.
+bench-train: $(READY)
+	$(BIN)/python -m benchmarks.training $(if $(PARTS),--parts $(PARTS)) $(if $(QUICK),--quick)
 
 ifneq ($(CHOSEN),)
 .PHONY: $(READY)

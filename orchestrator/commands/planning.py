@@ -11,7 +11,7 @@ import xxhash
 from orchestrator.commands.console import Console
 from orchestrator.config.data import MixtureConfig, StageConfig
 from orchestrator.config.schema import Config
-from orchestrator.config.training import SHORTEST_SEQUENCE_TOKENS
+from orchestrator.config.training import SHORTEST_SEQUENCE_TOKENS, TrainingConfig
 from orchestrator.errors import ConfigError, DataError
 from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.plan import Plan
@@ -22,6 +22,7 @@ from orchestrator.shards.epoch import layout_of, read_epoch
 from orchestrator.shards.manifest import Manifest, read_manifest
 from orchestrator.shards.preparation import chat_template_of, source_request
 from orchestrator.shards.vocabulary import Vocabulary, check_fits, load_vocabulary
+from orchestrator.training.schedule import phases
 
 
 def plan_run(config: Config) -> Plan:
@@ -174,11 +175,7 @@ def _check_epochs(config: Config, manifest: Manifest) -> None:
 
 def check_lengths(config: Config, steps: int) -> None:
     """What is counted in steps must fit the run."""
-    if config.training.warmup_steps >= steps:
-        raise ConfigError(
-            f"training.warmup_steps={config.training.warmup_steps} is not shorter than the run of {steps} steps, so the peak rate would "
-            f"never be used. Set it to {max(0, steps // 20)}, or train more tokens."
-        )
+    _check_phases(config.training, steps)
     for key, every in (
         ("checkpoints.every_steps", config.checkpoints.every_steps),
         ("evaluation.every_steps", config.evaluation.every_steps),
@@ -187,6 +184,26 @@ def check_lengths(config: Config, steps: int) -> None:
             raise ConfigError(
                 f"{key}={every} is longer than the run of {steps} steps, so nothing would happen before its end. Set it to {steps} or less."
             )
+
+
+def _check_phases(training: TrainingConfig, steps: int) -> None:
+    """The warm-up and the decay must leave the peak rate a step."""
+    parts = phases(training, steps)
+    if parts.warmup >= steps:
+        key, value, remedy = (
+            ("warmup_steps", training.warmup_steps, max(0, steps // 20))
+            if training.warmup_share is None
+            else ("warmup_share", training.warmup_share, 0.05)
+        )
+        raise ConfigError(
+            f"training.{key}={value} is not shorter than the run of {steps} steps, so the peak rate would never be used. Set it to "
+            f"{remedy}, or train more tokens."
+        )
+    if parts.stable < 0:
+        raise ConfigError(
+            f"a warm-up of {parts.warmup} steps and training.decay_share={training.decay_share}, {parts.decay} steps, are longer than the "
+            f"run of {steps}. Set training.decay_share to {(steps - parts.warmup) / steps:.3g} or less, or shorten the warm-up."
+        )
 
 
 def show_plan(summary: dict[str, Any], config: Config, console: Console) -> None:
@@ -213,9 +230,11 @@ def show_plan(summary: dict[str, Any], config: Config, console: Console) -> None
     if len(summary["stages"]) > 1 or any(_is_ramp(stage) for stage in summary["stages"]):
         _show_stages(summary, console)
     micro, world = config.training.micro_batch, config.scheduling.world_size
+    parts = phases(config.training, summary["steps"])
     console.say(
         f"{summary['tokens']:,} of {config.mixture.total_tokens:,} tokens asked for (whole steps). A step: {world} ranks x micro batch "
-        f"{micro} x gradient accumulation {config.training.sequences_per_step // (micro * world)}."
+        f"{micro} x gradient accumulation {config.training.sequences_per_step // (micro * world)}. Learning rate: {parts.warmup:,} "
+        f"steps of warm-up, {config.training.schedule}."
     )
 
 

@@ -14,6 +14,7 @@ from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
+from orchestrator.runs.skips import read_skips, skipped_steps
 from orchestrator.shards.epoch import layout_of
 
 
@@ -21,7 +22,8 @@ def replay_step(run: RunDirectory, step: int) -> dict[str, Any]:
     """What a step of the run trains.
 
     Returns:
-        `{step, is_trained, sequences: [{sequence, source, epoch, position, documents: [{id, origin, start, tokens}]}]}`.
+        `{step, is_trained, skipped, sequences: [{sequence, source, epoch, position, documents: [{id, origin, start, tokens}]}]}`; `skipped`
+        is why its update is never made, none where it is.
 
     Raises:
         ConfigError: it is not a run, or has no such step.
@@ -31,15 +33,16 @@ def replay_step(run: RunDirectory, step: int) -> dict[str, Any]:
     if not 1 <= step <= plan.steps:
         raise ConfigError(f"--step {step}: {run.root} has steps 1 to {plan.steps:,}. Choose one of them.")
     sequences = [asdict(sequence) for sequence in trained_at(plan, sources, step)]
-    return {"step": step, "is_trained": step <= _last_step(run), "sequences": sequences}
+    skipped = _skipped(run).get(step)
+    return {"step": step, "is_trained": step <= _last_step(run) and not skipped, "skipped": skipped, "sequences": sequences}
 
 
 def replay_document(run: RunDirectory, document_id: str) -> dict[str, Any]:
     """When a document is trained in the run.
 
     Returns:
-        `{document, trained, planned, occurrences: [{step, sequence, source, epoch, tokens, is_trained}]}`, the counts in passes: tokens of
-        it and of its copies that were trained so far, and that the whole plan trains, over its length.
+        `{document, trained, planned, occurrences: [{step, sequence, source, epoch, tokens, is_trained, skipped}]}`, the counts in passes:
+        tokens of it and of its copies that were trained so far, and that the whole plan trains, over its length.
 
     Raises:
         ConfigError: it is not a run, or no training document of it has that id.
@@ -53,9 +56,14 @@ def replay_document(run: RunDirectory, document_id: str) -> dict[str, Any]:
             f"--document {document_id}: no training document of {run.root} has that id. `midtrain replay {run.root} --step N` lists ids; "
             f"held-out documents are never trained."
         )
-    rows = [asdict(occurrence) | {"is_trained": occurrence.step <= last} for occurrence in occurrences]
+    skipped = _skipped(run)
+    rows = [
+        asdict(found) | {"is_trained": found.step <= last and found.step not in skipped, "skipped": skipped.get(found.step)}
+        for found in occurrences
+    ]
     trained = sum(row["tokens"] for row in rows if row["is_trained"]) / length
-    return {"document": document_id, "trained": trained, "planned": sum(row["tokens"] for row in rows) / length, "occurrences": rows}
+    planned = sum(row["tokens"] for row in rows if not row["skipped"]) / length
+    return {"document": document_id, "trained": trained, "planned": planned, "occurrences": rows}
 
 
 def _open(run: RunDirectory) -> tuple[Plan, list[SourceDocuments]]:
@@ -69,6 +77,11 @@ def _open(run: RunDirectory) -> tuple[Plan, list[SourceDocuments]]:
 
 def _last_step(run: RunDirectory) -> int:
     return max((int(line["step"]) for line in read_lines(run.metrics)), default=0)
+
+
+def _skipped(run: RunDirectory) -> dict[int, str]:
+    """The steps that train nothing, and why."""
+    return {step: skip.reason for skip in read_skips(run) for step in skipped_steps([skip])}
 
 
 def show_step(found: dict[str, Any], console: Console) -> None:
@@ -86,7 +99,8 @@ def show_step(found: dict[str, Any], console: Console) -> None:
         for sequence in found["sequences"]
         for document in sequence["documents"]
     ]
-    console.table(f"step {found['step']:,}{'' if found['is_trained'] else ', not trained yet'}", columns, rows)
+    state = "" if found["is_trained"] else f", skipped: {found['skipped']}" if found["skipped"] else ", not trained yet"
+    console.table(f"step {found['step']:,}{state}", columns, rows)
 
 
 def show_document(found: dict[str, Any], console: Console) -> None:
@@ -99,7 +113,7 @@ def show_document(found: dict[str, Any], console: Console) -> None:
             f"{row['sequence']:,}",
             str(row["epoch"]),
             f"{row['tokens']:,}",
-            "yes" if row["is_trained"] else "not yet",
+            "yes" if row["is_trained"] else "skipped" if row["skipped"] else "not yet",
         ]
         for row in found["occurrences"]
     ]

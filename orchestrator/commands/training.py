@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # it is slow to import, and `resume` of a finished run needs 
 _LOOK_EVERY_SECONDS = 0.5
 
 
-def train(config: Config, console: Console) -> RunDirectory:
-    """Make a run and train it to its end.
+def train(config: Config, console: Console, until_step: int | None = None) -> RunDirectory:
+    """Make a run and train it to its end, or to a step before.
 
     Returns:
         Its directory.
@@ -42,12 +42,12 @@ def train(config: Config, console: Console) -> RunDirectory:
     assert config.run.dir is not None
     run = create_run(Path(config.run.dir), config=dump_config(config), write_plan=lambda path: write_plan(plan, path))
     with only_attempt(run):
-        _supervise(run, config, plan, console)
+        _supervise(run, config, plan, console, until_step)
     return run
 
 
-def resume(run: RunDirectory, console: Console) -> None:
-    """Go on with a run from its newest checkpoint.
+def resume(run: RunDirectory, console: Console, until_step: int | None = None) -> None:
+    """Go on with a run from its newest checkpoint, to its end or to a step before.
 
     Raises:
         OrchestratorError: there is nothing to go on from, or the run stopped again.
@@ -59,10 +59,10 @@ def resume(run: RunDirectory, console: Console) -> None:
         return
     with only_attempt(run):
         check_planned(run, config, plan)
-        _supervise(run, config, plan, console)
+        _supervise(run, config, plan, console, until_step)
 
 
-def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console) -> None:
+def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, until_step: int | None) -> None:
     from orchestrator.scheduling.driving import drive_in_process
     from orchestrator.scheduling.supervision import Supervision
 
@@ -75,14 +75,14 @@ def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console) 
         began = f"resuming {run.root} from step {job.from_step}" if read_status(run).attempts > 1 else f"starting {run.root}"
         console.note(f"{began} with {config.scheduling.world_size} ranks; logs in {log.parent}")
         with (
-            console.progress("training", plan.steps, "steps", done=job.from_step) as advance,
+            console.progress("training", until_step or plan.steps, "steps", done=job.from_step) as advance,
             _watching(run, job.from_step, advance, console.note),
         ):
             return drive_in_process(job, log, grace_seconds=grace)
 
     second_home = uploading(run, config.checkpoints, console.warn, preempted_seconds=grace / 10)
     with mirroring(run, config.tracking, console.warn), second_home:
-        Supervision(run, config.scheduling, choose=choose, attempt=attempt, say=console.note).to_the_end()
+        Supervision(run, config.scheduling, choose=choose, attempt=attempt, say=console.note, until_step=until_step).to_the_end()
 
 
 def _newest_checkpoint(run: RunDirectory, plan: Plan, config: Config, console: Console) -> Checkpoint | None:

@@ -36,6 +36,7 @@ class Config:
             if is_complete and names and (missing := sorted(set(self.sources) - set(names))):
                 raise ValueError(f"{key} has no ratio for source {missing[0]!r}. Give one; 0 leaves it out.")
         self._check_batch()
+        self._check_accelerator()
 
     def _check_batch(self) -> None:
         micro, world = self.training.micro_batch, self.scheduling.world_size
@@ -46,6 +47,14 @@ class Config:
                 f"training.sequences_per_step={self.training.sequences_per_step} is not a multiple of training.micro_batch={micro} x "
                 f"scheduling.world_size={world}. Set it to {near}, or change the other two."
             )
+
+    def _check_accelerator(self) -> None:
+        wishes = {"liger=true": self.training.liger, "attention=flash_attention_2": self.training.attention == "flash_attention_2"}
+        for wish, is_wished in wishes.items():
+            if is_wished and not self.scheduling.gpus_per_rank:
+                raise ValueError(
+                    f"training.{wish} has kernels for GPUs only, and scheduling.gpus_per_rank=0. Raise that, or leave this out."
+                )
 
 
 def _names_of_sources(mixture: MixtureConfig) -> Iterator[tuple[str, Mapping[str, float], bool]]:

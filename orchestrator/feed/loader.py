@@ -21,6 +21,7 @@ class Batch:
 
     Attributes:
         step: counted from 0.
+        first_sequence: the sequence number of its first row; the others follow.
         tokens: (sequences_per_rank, sequence_length + 1) token ids, read-only.
         sources: (sequences_per_rank,) source indices.
         documents: (sequences_per_rank, sequence_length + 1) which document of its sequence each token belongs to; see `Block`.
@@ -29,6 +30,7 @@ class Batch:
     """
 
     step: int
+    first_sequence: int
     tokens: Tokens
     sources: NDArray[np.int64]
     documents: NDArray[np.int32] | None
@@ -73,12 +75,14 @@ def load_batches(
         block = _block(asked.popleft())
         waited = time.perf_counter() - began
         for offset in range(len(block.tokens)):
-            yield _batch(block, offset, waited if offset == 0 else 0.0)
+            yield _batch(block, offset, rank_of, waited if offset == 0 else 0.0)
 
 
-def _batch(block: Block, offset: int, wait_seconds: float) -> Batch:
+def _batch(block: Block, offset: int, rank_of: tuple[int, int], wait_seconds: float) -> Batch:
+    (rank, world_size), step, each = rank_of, block.first_step + offset, len(block.tokens[offset])
     return Batch(
-        step=block.first_step + offset,
+        step=step,
+        first_sequence=(step * world_size + rank) * each,
         tokens=block.tokens[offset],
         sources=block.sources[offset],
         documents=None if block.documents is None else block.documents[offset],

@@ -20,12 +20,14 @@ class AttemptJob:
         token: of the attempt.
         from_step: of the checkpoint that it is expected to go on from; the ranks verify it, and take the one before it if it is damaged.
         excluded_nodes: Ray's ids of nodes that are not to be used.
+        until_step: where to stop, if not at the end of the plan.
     """
 
     run: str
     token: Token
     from_step: int
     excluded_nodes: list[str] = field(default_factory=list)
+    until_step: int | None = None
 
 
 @dataclass(kw_only=True, slots=True)

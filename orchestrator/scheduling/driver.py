@@ -126,7 +126,7 @@ class Driver:
         job, scheduling = self._job, self._config.scheduling
         return start_gang(
             _rank,
-            {"run": self._run.root, "attempt": job.token.attempt, "workers": workers},
+            {"run": self._run.root, "attempt": job.token.attempt, "workers": workers, "until_step": job.until_step},
             GangPlace(world_size=self._world_size, gpus_per_rank=scheduling.gpus_per_rank, excluded_nodes=self._excluded()),
             Observation(run=self._run.root, token=job.token, board=board.actor, signals=scheduling.preemption.signals),
         )
@@ -143,8 +143,9 @@ class Driver:
         )
 
     def _check_last(self, outcome: Outcome) -> None:
-        last = step_directory(self._run.checkpoints, read_plan(self._run.plan).steps)
-        if outcome.kind == "done" and not is_committed(last):
+        steps = read_plan(self._run.plan).steps
+        last = step_directory(self._run.checkpoints, min(steps, self._job.until_step or steps))
+        if outcome.kind in ("done", "paused") and not is_committed(last):
             logs = self._run.logs(self._job.token.attempt)
             raise InfrastructureError(f"the ranks ended without an error and without {last}. Their logs are in {logs}.")
 

@@ -75,5 +75,11 @@ def _died(process: subprocess.Popen[bytes], job: AttemptJob, log: Path) -> Outco
         return Outcome(kind="failed", step=step, error="InterruptedRunError", message=message)
     code = process.returncode
     how = f"was killed by {asked.name(-code)}" if code < 0 else f"ended with exit code {code}"
-    message = f"the process that drives the attempt {how} without a word: Ray ends it when its own processes die. Its log is {log}."
+    message = f"the process that drives the attempt {how}: Ray ends it when its own processes die. {_last_words(log)}"
     return Outcome(kind="failed", step=step, error="InfrastructureError", message=message)
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.exists() else []
+    words = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+    return f"Its log, {log}, ends with: {words[:200]}"

@@ -48,10 +48,12 @@ class RankJob:
         run: the run directory.
         attempt: this attempt's number.
         workers: the data-mixing workers.
+        until_step: where to stop, if not at the end of the plan.
     """
 
     run: Path
     attempt: int
+    until_step: int | None
     workers: Sequence[FeedWorker]
 
 
@@ -100,6 +102,7 @@ class _RankAttempt:
         state = self._saves.resume(self._engine)
         self._numerics.open_guard(self._engine.device, state["guard"])
         self._from_step: int = state["step"]
+        self._last = min(plan.steps, job.until_step or plan.steps)
         new = len(plan.sources) - len(state["tokens"])  # sources that an amendment has added since
         self._total_tokens: list[int] = (
             state["tokens"] + [0] * new
@@ -115,7 +118,7 @@ class _RankAttempt:
         if self._from_step == 0:
             self._record(0, None, self._evaluate())
         self._beacon.enter("first_step", step=self._from_step)
-        ending = self._train_steps() or Ending("done", self._plan.steps)
+        ending = self._train_steps() or Ending("done" if self._last == self._plan.steps else "paused", self._last)
         self._stopping.settle()
         if ending.kind != "superseded":
             self._beacon.enter("save")
@@ -130,7 +133,7 @@ class _RankAttempt:
             if done.is_refused:
                 self._numerics.refused(done.step, newest_checkpoint=self._saves.newest_step)
             ending = self._end_step(done)
-            if ending and done.step < self._plan.steps:
+            if ending and done.step < self._last:
                 return ending
             self._beacon.enter("step")
         return None
@@ -139,7 +142,7 @@ class _RankAttempt:
         """What is due after a step; the ending to make, if the ranks agree on one."""
         self._interval.append(done)
         self._beacon.enter("step", step=done.step)
-        is_last = done.step == self._plan.steps
+        is_last = done.step == self._last
         ending = None if is_last else self._stopping.after_step(done.step, is_insurance_due=self._saves.is_insurance_due)
         if ending and ending.kind == "superseded":
             return ending
@@ -159,7 +162,7 @@ class _RankAttempt:
             self._recorder.close()
 
     def _is_due(self, step: int, every_steps: int) -> bool:
-        return step % every_steps == 0 or step == self._plan.steps
+        return step % every_steps == 0 or step == self._last
 
     def _batches(self) -> Iterator[Batch]:
         each = self._plan.sequences_per_step // self._ranks.world_size
@@ -168,7 +171,7 @@ class _RankAttempt:
         sequence_bytes = (self._plan.sequence_length + 1) * (token_bytes + mark_bytes)
         return load_batches(
             workers_for(self._job.workers, ray.get_runtime_context().get_node_id()),
-            range(self._from_step, self._plan.steps),
+            range(self._from_step, self._last),
             steps_per_block=steps_per_block(self._config.feed.block_bytes, sequence_bytes=sequence_bytes, sequences_per_rank=each),
             prefetch_blocks=self._config.feed.prefetch_blocks,
             rank_of=(self._ranks.rank, self._ranks.world_size),
@@ -190,6 +193,7 @@ class _RankAttempt:
             tokens=sums.tokens,
             learning_rate=steps[-1].learning_rate,
             gradient_norm=self._engine.gradient_norm(),
+            data_checksum=sums.data_checksum,
             step_seconds=sum(step.seconds for step in steps) / len(steps),
             wait_seconds=sums.wait_seconds / len(steps),
         )

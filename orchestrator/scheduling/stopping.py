@@ -15,8 +15,8 @@ class Ending:
     """How the ranks ended an attempt.
 
     Attributes:
-        kind: `done`: at the last step. `stop`: asked by a signal. `drained`: the cluster takes a node away. `resize`: to go on at another
-            world size. `superseded`: by a newer attempt.
+        kind: `done`: at the last step. `paused`: at the step that it was to stop at. `stop`: asked by a signal. `drained`: the cluster
+            takes a node away. `resize`: to go on at another world size. `superseded`: by a newer attempt.
         step: the last step made; all but `superseded` have saved it.
         signal: of `stop`: its number.
         by_host: of `superseded`: where the newer attempt was started.

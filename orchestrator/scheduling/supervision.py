@@ -16,6 +16,7 @@ from orchestrator.scheduling.attempt import AttemptJob, Outcome, error_of
 from orchestrator.scheduling.budgets import Failure, backoff_seconds, by_class, judge
 
 _LOOK_SECONDS = 0.2
+_REASONS = {"done": "all steps are done", "paused": "at the step that it was to stop at", "resize": "to go on at another world size"}
 
 
 class Supervision:
@@ -29,6 +30,7 @@ class Supervision:
         choose: Callable[[], Checkpoint | None],
         attempt: Callable[[AttemptJob, Path], Outcome],
         say: Callable[[str], None],
+        until_step: int | None = None,
     ) -> None:
         """
         Args:
@@ -37,9 +39,10 @@ class Supervision:
             choose: gives the newest checkpoint that can be trusted, or none when there is nothing to resume from.
             attempt: makes an attempt; it is given the log for what is printed.
             say: tells the user.
+            until_step: where to stop, if not at the end of the plan.
         """
         self._run, self._scheduling = run, scheduling
-        self._choose, self._attempt, self._say = choose, attempt, say
+        self._choose, self._attempt, self._say, self._until_step = choose, attempt, say, until_step
         self._failures: list[Failure] = []
         self._failed_nodes: Counter[str] = Counter()
 
@@ -67,6 +70,7 @@ class Supervision:
             run=str(self._run.root),
             token=token,
             from_step=from_step,
+            until_step=self._until_step,
             excluded_nodes=[node for node, count in self._failed_nodes.items() if count >= self._scheduling.exclude_node_after],
         )
         outcome = self._attempt(job, self._run.logs(token.attempt) / "driver.log")
@@ -74,8 +78,7 @@ class Supervision:
         if outcome.kind in ("failed", "drained"):
             return self._after_failure(job, outcome)
         error = error_of(outcome)
-        reason = str(error or "to go on at another world size" if outcome.kind != "done" else "all steps are done")
-        self._end(token, outcome, reason, error)
+        self._end(token, outcome, str(error or _REASONS[outcome.kind]), error)
         if error:
             raise error
         return 0.0 if outcome.kind == "resize" else None
@@ -91,7 +94,7 @@ class Supervision:
 
     def _end(self, token: Token, outcome: Outcome, reason: str, error: OrchestratorError | None) -> None:
         """Enter the stop. A resize is no failure, and the next attempt follows at once."""
-        reason_class = error.reason_class if error else outcome.kind if outcome.kind == "resize" else "done"
+        reason_class = error.reason_class if error else outcome.kind
         stop = Stop(
             step=outcome.step, reason=reason, reason_class=reason_class, exit_code=error.exit_code if error else 0, seconds=outcome.seconds
         )

@@ -19,6 +19,7 @@ class LoggedInterval:
         tokens: the interval's trained tokens of each source.
         learning_rate: of the last step.
         gradient_norm: of the last step, before clipping.
+        data_checksum: of the interval's sequences.
         step_seconds, wait_seconds: means over the steps: the whole step, and its wait for data.
     """
 
@@ -28,6 +29,7 @@ class LoggedInterval:
     tokens: Sequence[int]
     learning_rate: float
     gradient_norm: float
+    data_checksum: int
     step_seconds: float
     wait_seconds: float
 
@@ -42,6 +44,7 @@ class LoggedInterval:
             **{f"tokens/{name}": count for name, count in zip(names, self.total_tokens, strict=True)},
             "lr": self.learning_rate,
             "grad_norm": self.gradient_norm,
+            "data_checksum": self.data_checksum,
             "step_seconds": self.step_seconds,
             "data_wait_seconds": self.wait_seconds,
         }

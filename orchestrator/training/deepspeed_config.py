@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from orchestrator.config.training import TrainingConfig
+import torch
+
+from orchestrator.config.training import OffloadConfig, TrainingConfig
 
 _BUCKET = 8_000_000  # parameters; docs/decisions/0007-small-buckets.md
 
@@ -20,7 +22,12 @@ def deepspeed_config(config: TrainingConfig, world_size: int) -> dict[str, Any]:
         "gradient_accumulation_steps": config.sequences_per_step // (config.micro_batch * world_size),
         "gradient_clipping": config.gradient_clip,
         "bf16": {"enabled": config.precision == "bf16"},
-        "zero_optimization": {"stage": config.zero_stage, "reduce_bucket_size": _BUCKET, "allgather_bucket_size": _BUCKET},
+        "zero_optimization": {
+            "stage": config.zero_stage,
+            "reduce_bucket_size": _BUCKET,
+            "allgather_bucket_size": _BUCKET,
+            **_offloading(config.offload),
+        },
         "optimizer": {
             "type": "AdamW",
             "params": {
@@ -32,4 +39,14 @@ def deepspeed_config(config: TrainingConfig, world_size: int) -> dict[str, Any]:
             },
         },
         "steps_per_print": 1 << 60,
+    }
+
+
+def _offloading(offload: OffloadConfig) -> dict[str, Any]:
+    places = {"offload_optimizer": offload.optimizer, "offload_param": offload.parameters}
+    pinned = torch.cuda.is_available()  # memory that a GPU reads by itself
+    return {
+        key: {"device": place, "pin_memory": pinned} | ({"nvme_path": offload.nvme_path} if place == "nvme" else {})
+        for key, place in places.items()
+        if place != "none"
     }

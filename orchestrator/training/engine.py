@@ -7,9 +7,10 @@ from typing import Any
 
 import deepspeed
 import torch
+from deepspeed.accelerator import get_accelerator
 from torch import Tensor
 
-from orchestrator.config.training import ModelConfig, TrainingConfig
+from orchestrator.config.training import ModelConfig, OffloadConfig, TrainingConfig
 from orchestrator.errors import ConfigError
 from orchestrator.training.deepspeed_config import deepspeed_config
 from orchestrator.training.documents import keeps_documents_apart
@@ -17,7 +18,7 @@ from orchestrator.training.fragments import TrainedState
 from orchestrator.training.guard import SpikeGuard
 from orchestrator.training.loss_head import LossHead
 from orchestrator.training.losses import sequence_means
-from orchestrator.training.model import build_model
+from orchestrator.training.model import build_model, shape_of
 
 _BITS = {2: torch.int16, 4: torch.int32}  # integers as wide as a bfloat16 and a float32
 
@@ -34,9 +35,12 @@ class Engine:
         """
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # builds for 48 s, and leaves 66 MiB a rank in /dev/shm
         deepspeed.init_distributed()
+        _require_async_io(training.offload)
         settings = deepspeed_config(training, world_size)
         module = build_model(model, training, settings if training.zero_stage == 3 else None)
         self._engine, *_ = deepspeed.initialize(model=module, model_parameters=_parameter_groups(module), config=settings)
+        if training.precision == "bf16" and training.zero_stage == 0:
+            _undo_first_update(self._engine.optimizer)
         self._engine.clip_fp32_gradients = self._clip_unsharded
         self._norm = 0.0  # of the last update that was made
         self.was_made = True  # the last update; one whose gradient is not finite is not
@@ -45,9 +49,12 @@ class Engine:
         self.module: torch.nn.Module = module
         self.device: torch.device = self._engine.device
         self._stage = training.zero_stage
+        self._is_wrapped = training.zero_stage > 0 or training.precision == "bf16"  # torch's AdamW, by an optimiser of DeepSpeed's
         self._state = TrainedState(self._engine.optimizer, module, stage=self._stage, rank=self._engine.global_rank, world_size=world_size)
         self._engine.eval()
         self._losses = LossHead(module, self._logits, self.device)
+        if training.compile:
+            self._engine.compile(compile_kwargs={"dynamic": False})  # few shapes occur, and each is worth a graph of its own
 
     def require_document_attention(self) -> None:
         """Make sure that documents do not see each other when positions begin anew with each.
@@ -66,8 +73,7 @@ class Engine:
             attention = getattr(self.module.config, "_attn_implementation", None)
             raise ConfigError(
                 f"feed.document_attention=true, and the base model's attention ({attention}) lets the documents of a sequence see each "
-                f"other at training.micro_batch={self._micro_batch}. Set feed.document_attention=false, or take a model whose attention is "
-                f"sdpa or eager."
+                f"other at training.micro_batch={self._micro_batch}. Set training.attention to sdpa, or feed.document_attention to false."
             )
 
     def step(
@@ -120,7 +126,7 @@ class Engine:
         return total / parts
 
     def _note_outcome(self, skipped_before: int) -> None:
-        if self._stage > 0:
+        if self._is_wrapped:
             self.was_made = self._engine.skipped_steps == skipped_before
             if self.was_made:
                 self._norm = float(self._engine.get_global_grad_norm())
@@ -199,15 +205,29 @@ def checksum(tensors: Iterable[Tensor]) -> int:
     return sum(int(part.detach().contiguous().view(_BITS[part.element_size()]).sum(dtype=torch.int64)) for part in tensors) % (1 << 64)
 
 
+def _require_async_io(offload: OffloadConfig) -> None:
+    if offload.nvme_path and not get_accelerator().create_op_builder("AsyncIOBuilder").is_compatible():
+        raise ConfigError(
+            f"training.offload.nvme_path={offload.nvme_path}: DeepSpeed builds what reads and writes there with a C++ compiler and libaio, "
+            f"and this node lacks the headers of that. Install libaio-dev (Red Hat: libaio-devel) on every node, or offload to cpu."
+        )
+
+
+def _undo_first_update(optimizer: Any) -> None:
+    """At stage 0 in bfloat16 DeepSpeed makes an update of zeros to allocate Adam's moments: it counts as a step, and decays the weights."""
+    optimizer.optimizer.state.clear()
+    optimizer.refresh_fp32_params()
+
+
 def _signed(bits: int) -> int:
     """The int64 of the same bits."""
     return bits - (1 << 64) if bits >> 63 else bits
 
 
 def _parameter_groups(module: torch.nn.Module) -> Sequence[dict[str, Any]]:
-    """Weight decay for matrices, none for norms and biases. Shapes are asked of DeepSpeed where it has partitioned them."""
+    """Weight decay for matrices, none for norms and biases."""
     groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
     for parameter in filter(attrgetter("requires_grad"), module.parameters()):
-        groups[len(getattr(parameter, "ds_shape", parameter.shape)) >= 2].append(parameter)
+        groups[len(shape_of(parameter)) >= 2].append(parameter)
     decay = {"params": groups[True]}
     return [decay, {"params": groups[False], "weight_decay": 0.0}] if groups[False] else [decay]

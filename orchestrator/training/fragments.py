@@ -39,7 +39,7 @@ class TrainedState:
     def __init__(self, optimizer: Any, module: torch.nn.Module, *, stage: int, rank: int, world_size: int) -> None:
         """
         Args:
-            optimizer: DeepSpeed's; torch's own at stage 0.
+            optimizer: DeepSpeed's; torch's own at stage 0 in float32.
             module: the model.
             stage: of ZeRO.
             rank: of this process.
@@ -48,7 +48,9 @@ class TrainedState:
         self._optimizer, self._stage, self._rank, self._world_size = optimizer, stage, rank, world_size
         self._names = {id(parameter): name for name, parameter in module.named_parameters()}
         self._trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        self._adam = optimizer if stage == 0 else optimizer.optimizer
+        self._adam = getattr(optimizer, "optimizer", optimizer)
+        masters = zip(getattr(optimizer, "fp16_groups", []), getattr(optimizer, "fp32_groups", []), strict=True) if stage == 0 else ()
+        self._masters = {id(low): (low, master) for lows, group in masters for low, master in zip(lows, group, strict=True)}
 
     def fragments(self) -> Iterator[Fragment]:
         """This rank's fragments, always in the same order. What is written into one stays; each is to be used before the next is taken."""
@@ -68,6 +70,8 @@ class TrainedState:
         """
         for state in self._adam.state.values():
             state["step"] = torch.full_like(state["step"], updates)
+        for low, master in self._masters.values():
+            low.data.copy_(master.data)
         if self._stage in (1, 2):
             self._optimizer.update_lp_params()
         elif self._stage == 3:
@@ -81,7 +85,7 @@ class TrainedState:
             begin = end - parameter.numel()
             start, stop = max(first, begin), min(last, end)
             if start < stop:
-                yield self._fragment(parameter, parameter, start - begin, stop - start, at=start - begin)
+                yield self._fragment(parameter, self._master(parameter), start - begin, stop - start, at=start - begin)
 
     def everything(self) -> Iterator[Fragment]:
         """What this rank must be given at a load: at stage 0 all of it."""
@@ -89,7 +93,11 @@ class TrainedState:
             yield from self.fragments()
             return
         for parameter in self._trained:
-            yield self._fragment(parameter, parameter, 0, parameter.numel(), at=0)
+            yield self._fragment(parameter, self._master(parameter), 0, parameter.numel(), at=0)
+
+    def _master(self, parameter: Tensor) -> Tensor:
+        """What AdamW updates at stage 0: the float32 weights of a bfloat16 parameter, or the parameter."""
+        return self._masters[id(parameter)][1] if id(parameter) in self._masters else parameter
 
     def _flat(self) -> Iterator[Fragment]:
         """Stages 1 and 2: each group of parameters is one flat tensor, of which each rank has an even part."""

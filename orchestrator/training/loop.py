@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from orchestrator.feed.loader import Batch
+from orchestrator.training.data_checksum import data_checksum
 from orchestrator.training.documents import position_ids
 from orchestrator.training.engine import Engine
 from orchestrator.training.guard import SpikeGuard
@@ -75,5 +76,6 @@ def _train(engine: Engine, batch: Batch, rate: float, guard: SpikeGuard | None, 
     trained = None if batch.trained is None else torch.from_numpy(batch.trained.copy()).to(engine.device)
     for losses, part in engine.step(batch.step, tokens, rate, positions=positions, trained=trained, guard=guard):
         sums.add(losses, sources[part], None if trained is None else trained[part])
+    sums.add_data(data_checksum(batch.first_sequence, batch.tokens))
     sums.end_step(was_made=engine.was_made)
     return engine.was_made

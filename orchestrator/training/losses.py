@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from orchestrator.training.data_checksum import BITS
+
 
 def token_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of every token.
@@ -44,18 +46,20 @@ class Interval:
         losses: sum of token losses of each source, in nats.
         tokens: trained tokens of each source.
         wait_seconds: how long a rank waited for data, the mean over ranks.
+        data_checksum: of the sequences.
     """
 
     losses: list[float]
     tokens: list[int]
     wait_seconds: float
+    data_checksum: int
 
 
 class IntervalSums:
     """Sums by source, kept on the device so that no step waits for them; one all-reduce a log interval."""
 
     def __init__(self, num_sources: int, device: torch.device) -> None:
-        self._sums = torch.zeros(2, num_sources + 1, dtype=torch.float64, device=device)  # the last column: wait, ranks
+        self._sums = torch.zeros(2, num_sources + 2, dtype=torch.float64, device=device)  # the last columns: checksum; wait, ranks
         self._step = torch.zeros_like(self._sums)  # what counts only when the update is made
 
     def add(self, losses: Tensor, sources: Tensor, trained: Tensor | None = None) -> None:
@@ -75,7 +79,12 @@ class IntervalSums:
         """Count the micro batches since the last call, or forget them: an update that was not made has trained nothing."""
         if was_made:
             self._sums += self._step
+            self._sums[0, -2] %= 1 << BITS
         self._step.zero_()
+
+    def add_data(self, checksum: int) -> None:
+        """Count the sequences of a step, once it ends."""
+        self._step[0, -2] += checksum
 
     def add_wait(self, seconds: float) -> None:
         """Count a wait for data."""
@@ -86,6 +95,6 @@ class IntervalSums:
         self._sums[1, -1] = 1
         if torch.distributed.is_initialized():
             torch.distributed.all_reduce(self._sums)
-        (*losses, wait), (*tokens, ranks) = self._sums.tolist()
+        (*losses, checksum, wait), (*tokens, _, ranks) = self._sums.tolist()
         self._sums.zero_()
-        return Interval(losses, [int(count) for count in tokens], wait / ranks)
+        return Interval(losses, [int(count) for count in tokens], wait / ranks, int(checksum) % (1 << BITS))

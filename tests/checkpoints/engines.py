@@ -20,12 +20,16 @@ from tests.support.tiny import overrides
 
 SEQUENCES, LENGTH = 4, 32
 LORA = "{rank:4,alpha:8.0}"
+NOTHING = "{optimizer:none,parameters:none,nvme_path:null}"
 
 
-def config_of(folder: str, *, stage: int, lora: bool = False, precision: str = "fp32", run: Path | None = None) -> Config:
+def config_of(
+    folder: str, *, stage: int, lora: bool = False, precision: str = "fp32", offload: str = NOTHING, run: Path | None = None
+) -> Config:
     """The tiny experiment."""
     changes: dict[str, object] = {"run.dir": run} if run else {}
     changes |= {"training.zero_stage": stage, "model.initialise": "pretrained", "training.precision": precision}
+    changes |= {"training.offload": offload}
     return load_config(overrides(Path(folder), **changes, **({"training.lora": LORA} if lora else {})))
 
 

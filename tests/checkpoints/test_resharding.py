@@ -12,9 +12,16 @@ from tests.support.tiny import write_model, write_weights
 Found = dict[str, dict[str, Any]]
 SAVED: dict[str, dict[str, Any]] = {f"zero {stage}": {"stage": stage} for stage in range(4)}
 SAVED |= {f"adapters, zero {stage}": {"stage": stage, "lora": True} for stage in (0, 1, 3)}
-SAVED |= {f"bf16, zero {stage}": {"stage": stage, "precision": "bf16"} for stage in (1, 2, 3)}
-STAGES = {"zero": range(4), "adapters": (0, 1, 3), "bf16": (1, 2, 3)}
-BOUNDS = {"zero": 1e-6, "adapters": 1e-6, "bf16": 1e-3}  # of a loss at another world size, where sums are made in another order
+SAVED |= {f"bf16, zero {stage}": {"stage": stage, "precision": "bf16"} for stage in range(4)}
+SAVED |= {"offloaded, zero 2": {"stage": 2, "offload": "{optimizer:cpu,parameters:none,nvme_path:null}"}}
+SAVED |= {"offloaded, zero 3": {"stage": 3, "offload": "{optimizer:cpu,parameters:cpu,nvme_path:null}"}}
+STAGES = {"zero": range(4), "adapters": (0, 1, 3), "bf16": range(4), "offloaded": (3,)}
+BOUNDS = {
+    "zero": 1e-6,
+    "adapters": 1e-6,
+    "bf16": 1e-3,
+    "offloaded": 1e-6,
+}  # of a loss at another world size, where sums are made in another order
 
 
 def kind_of(name: str) -> str:

@@ -94,6 +94,21 @@ def test_the_step_count_that_a_message_names_is_one_that_works(home: Path, key: 
     assert plan_run(load_config(overrides(home, **{key: remedy}))).steps == 10
 
 
+def test_a_warm_up_given_as_a_share_of_the_run_must_leave_the_peak_a_step_too(home: Path) -> None:
+    share = {"training.warmup_steps": "null", "training.warmup_share": 0.91}
+    with pytest.raises(ConfigError, match=r"training\.warmup_share=0\.91 is not shorter than the run of 10 steps.*Set it to 0\.05"):
+        plan_run(load_config(overrides(home, **share)))
+    assert plan_run(load_config(overrides(home, **share | {"training.warmup_share": 0.05}))).steps == 10
+
+
+def test_a_warm_up_and_a_decay_that_are_longer_than_the_run_are_refused_with_a_share_that_works(home: Path) -> None:
+    decaying = {"training.schedule": "warmup_stable_decay", "training.decay_share": 0.85}
+    with pytest.raises(ConfigError, match=r"a warm-up of 2 steps and training\.decay_share=0\.85, 9 steps, are longer") as caught:
+        plan_run(load_config(overrides(home, **decaying)))
+    (remedy,) = re.findall(r"decay_share to ([\d.]+) or less", str(caught.value))
+    assert plan_run(load_config(overrides(home, **decaying | {"training.decay_share": remedy}))).steps == 10
+
+
 @pytest.mark.parametrize("total_tokens", [40_000, 123_456, 1_000_000])
 def test_each_of_the_numbers_in_a_mixture_error_works(home: Path, total_tokens: int) -> None:
     words = {"mixture.total_tokens": total_tokens}
@@ -122,5 +137,9 @@ def test_people_see_a_row_a_source_and_what_a_step_is(home: Path, capsys: pytest
     config = load_config(overrides(home))
     show_plan(summarise(plan_run(config)), config, Console())
     out, err = capsys.readouterr()
-    assert [word for word in ("spec", "25.0000%", "1,280 of 1,280 tokens", "gradient accumulation 2") if word not in out] == []
+    assert [
+        word
+        for word in ("spec", "25.0000%", "1,280 of 1,280 tokens", "gradient accumulation 2", "2 steps of warm-up, cosine")
+        if word not in out
+    ] == []
     assert err == ""

@@ -15,6 +15,7 @@ from orchestrator.corpus.documents import document_id
 from orchestrator.errors import ConfigError, ShardError
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.skips import Skip, write_skip
 from orchestrator.shards.gathering import gather
 from orchestrator.shards.manifest import read_manifest
 from orchestrator.shards.reader import ShardReader
@@ -146,3 +147,21 @@ def test_the_command_prints_a_table_or_json_and_exports_the_same_rows(run: RunDi
     assert "by the end of the plan" in table.stdout
     neither = midtrain("replay", str(run.root), cwd=tmp_path)
     assert (neither.returncode, neither.stderr) == (2, "error: midtrain replay needs one of --step N and --document ID.\n")
+
+
+def test_a_step_that_was_skipped_trains_nothing_and_says_why(run: RunDirectory, steps: list[dict]) -> None:  # type: ignore[type-arg]
+    document = steps[6]["sequences"][0]["documents"][0]["id"]
+    before = replay_document(run, document)
+    write_skip(run, Skip(first_step=6, last_step=7, reason="its loss was not finite", attempt=1))
+    try:
+        assert (replay_step(run, 7)["is_trained"], replay_step(run, 7)["skipped"]) == (False, "its loss was not finite")
+        assert replay_step(run, 8)["skipped"] is None
+        after = replay_document(run, document)
+        lost = [row for row in before["occurrences"] if row["step"] in (6, 7)]
+        assert lost
+        assert [row["step"] for row in after["occurrences"] if row["skipped"]] == [row["step"] for row in lost]
+        assert after["planned"] < before["planned"]
+        shown = midtrain("replay", str(run.root), "--step", "7", cwd=run.root)
+        assert "skipped: its loss was not finite" in shown.stdout
+    finally:
+        run.skipped.unlink()

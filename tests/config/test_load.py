@@ -200,7 +200,7 @@ def test_ratios_that_are_thirds_sum_to_one() -> None:
         "=5",
         "training=5",
         "training=[full,5]",
-        "training=anneal",
+        "training=no_such_choice",
         "experiment=no_such_experiment",
         "training.learning_rate=1e-5,3e-5",
         "sources=[a]",
@@ -217,7 +217,7 @@ def test_a_malformed_word_is_a_config_error_and_never_a_bug(word: str) -> None:
     assert refusal(word)
 
 
-@pytest.mark.parametrize("word", ["sources.spec={role:spec", "model.description=a=b", "training=anneal", "run.dir=~/runs"])
+@pytest.mark.parametrize("word", ["sources.spec={role:spec", "model.description=a=b", "training=no_such_choice", "run.dir=~/runs"])
 def test_a_value_that_cannot_be_taken_is_told_with_its_key(word: str) -> None:
     assert word.partition("=")[0] in refusal(word)
 

@@ -10,7 +10,7 @@ from orchestrator.errors import ConfigError
 WHOLE = ["run.name=a", "model.path=/m", "mixture.total_tokens=100000"]
 EXPERIMENT = """# @package _global_
 defaults:
-  - override /training: anneal
+  - override /training: short
 sources:
   spec: {role: spec, paths: [spec.md]}
 mixture:
@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for group in ("experiment", "training"):
         (tmp_path / "conf" / group).mkdir(parents=True)
     (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(EXPERIMENT)
-    (tmp_path / "conf" / "training" / "anneal.yaml").write_text("defaults: [full]\nseed: 77\n")
+    (tmp_path / "conf" / "training" / "short.yaml").write_text("defaults: [full]\nseed: 77\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -36,7 +36,7 @@ def test_an_experiment_of_ones_own_changes_several_groups_at_once(home: Path) ->
 
 
 def test_a_choice_of_ones_own_builds_on_a_shipped_one(home: Path) -> None:
-    config = load_config([*WHOLE, "sources.spec={role:spec,paths:[a.md]}", "training=anneal", "training.micro_batch=2"])
+    config = load_config([*WHOLE, "sources.spec={role:spec,paths:[a.md]}", "training=short", "training.micro_batch=2"])
     assert (config.training.seed, config.training.schedule, config.training.micro_batch) == (77, "cosine", 2)
 
 
@@ -80,6 +80,6 @@ def test_a_file_of_ones_own_with_a_shipped_name_is_never_ignored_in_silence(home
 def test_the_folder_is_found_whatever_the_path_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     folder = tmp_path / name / "conf" / "experiment"
     folder.mkdir(parents=True)
-    (folder / "mine.yaml").write_text(EXPERIMENT.replace("anneal", "full"))
+    (folder / "mine.yaml").write_text(EXPERIMENT.replace("short", "full"))
     monkeypatch.chdir(tmp_path / name)
     assert load_config([*WHOLE, "experiment=mine"]).sources["spec"].paths == (str(tmp_path / name / "spec.md"),)

@@ -21,7 +21,7 @@ from orchestrator.config.operation import (
     TrackingConfig,
 )
 from orchestrator.config.schema import Config
-from orchestrator.config.training import LoraConfig, ModelConfig, NumericsConfig, TrainingConfig
+from orchestrator.config.training import LoraConfig, ModelConfig, NumericsConfig, OffloadConfig, TrainingConfig
 
 counts = st.integers(1, 10**12)
 shares = st.floats(0, 1)
@@ -74,33 +74,47 @@ def mixtures(draw: st.DrawFn, source_names: list[str]) -> MixtureConfig:
     )
 
 
-trainings = st.builds(
-    TrainingConfig,
-    sequence_length=st.integers(8, 10**6),
-    sequences_per_step=st.just(6),
-    micro_batch=st.just(3),
-    precision=st.sampled_from(["fp32", "bf16"]),
-    zero_stage=st.integers(1, 3),
-    activation_checkpointing=st.booleans(),
-    lora=st.none() | st.builds(LoraConfig, rank=counts, alpha=positive),
-    numerics=st.builds(
-        NumericsConfig,
-        nonfinite=st.sampled_from(["skip", "rollback", "stop"]),
-        spike=st.sampled_from(["ignore", "skip", "rollback", "stop"]),
-        spike_sigmas=positive,
-        window_steps=counts,
-        max_skipped_steps=st.integers(0, 99),
-    ),
-    learning_rate=positive,
-    schedule=st.sampled_from(["constant", "linear", "cosine"]),
-    warmup_steps=st.integers(0, 10**9),
-    final_learning_rate_share=shares,
-    weight_decay=positive,
-    adam_beta1=st.floats(0, 0.999),
-    adam_beta2=st.floats(0, 0.999),
-    gradient_clip=positive,
-    seed=st.integers(0, 2**63),
-    log_every_steps=counts,
+places = st.sampled_from(["none", "cpu"])
+offloads = st.builds(OffloadConfig, optimizer=places, parameters=places, nvme_path=st.none()) | st.builds(
+    OffloadConfig, optimizer=places, parameters=st.just("nvme"), nvme_path=st.just("/fast")
+)
+warmups = st.tuples(shares, st.none()) | st.tuples(st.none(), st.integers(0, 10**9))
+trainings = warmups.flatmap(
+    lambda warmup: st.builds(
+        TrainingConfig,
+        sequence_length=st.integers(8, 10**6),
+        sequences_per_step=st.just(6),
+        micro_batch=st.just(3),
+        precision=st.sampled_from(["fp32", "bf16"]),
+        zero_stage=st.just(3),
+        offload=offloads,
+        activation_checkpointing=st.booleans(),
+        attention=st.sampled_from(["auto", "sdpa", "eager"]),
+        compile=st.booleans(),
+        liger=st.just(False),
+        lora=st.none() | st.builds(LoraConfig, rank=counts, alpha=positive, targets=paths, dropout=st.floats(0, 0.9)),
+        numerics=st.builds(
+            NumericsConfig,
+            nonfinite=st.sampled_from(["skip", "rollback", "stop"]),
+            spike=st.sampled_from(["ignore", "skip", "rollback", "stop"]),
+            spike_sigmas=positive,
+            window_steps=counts,
+            max_skipped_steps=st.integers(0, 99),
+        ),
+        learning_rate=positive,
+        schedule=st.sampled_from(["constant", "linear", "cosine", "warmup_stable_decay"]),
+        warmup_share=st.just(warmup[0]),
+        warmup_steps=st.just(warmup[1]),
+        initial_learning_rate_share=shares if any(warmup) else st.just(0.0),
+        decay_share=st.floats(0.01, 1),
+        final_learning_rate_share=shares,
+        weight_decay=positive,
+        adam_beta1=st.floats(0, 0.999),
+        adam_beta2=st.floats(0, 0.999),
+        gradient_clip=positive,
+        seed=st.integers(0, 2**63),
+        log_every_steps=counts,
+    )
 )
 
 

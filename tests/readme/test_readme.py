@@ -20,7 +20,7 @@ SMALL = {  # the README's sizes, and what a tiny model takes in seconds
     "sequence_length: 2048": "sequence_length: 32",
     "sequences_per_step: 128": "sequences_per_step: 4",
     "heldout_share: 0.01": "heldout_share: 0.1",
-    "micro_batch: 4": "micro_batch: 2\n  precision: fp32\n  warmup_steps: 2",
+    "micro_batch: 4": "micro_batch: 2\n  precision: fp32",
     "my/model}": "my/model, initialise: scratch}",
 }
 INTERVALS = "checkpoints: {every_steps: 5}\nevaluation: {every_steps: 5}\ntracking: {wandb: 'off'}\n"

@@ -141,6 +141,7 @@ def _interval(plan: Plan, made_up: MadeUpRun, previous: int, step: int, pick: np
         tokens=tokens.tolist(),
         learning_rate=1e-2 * min(1.0, step / 5) * (0.55 + 0.45 * math.cos(math.pi * step / plan.steps)),
         gradient_norm=1.1 + 2.5 / step + float(pick.gamma(2, 0.08)),
+        data_checksum=0,
         step_seconds=2.0 + float(pick.normal(0, 0.05)),
         wait_seconds=0.012,
     )

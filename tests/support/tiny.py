@@ -86,6 +86,7 @@ def overrides(folder: Path, **changes: object) -> list[str]:
         "training.precision": "fp32",
         "training.zero_stage": 1,
         "training.learning_rate": 0.01,
+        "training.warmup_share": "null",
         "training.warmup_steps": 2,
         "checkpoints.every_steps": 5,
         "evaluation.every_steps": 5,

@@ -16,6 +16,7 @@ INTERVAL = LoggedInterval(
     tokens=[100, 0, 500],
     learning_rate=1e-4,
     gradient_norm=0.5,
+    data_checksum=77,
     step_seconds=2.0,
     wait_seconds=0.25,
 )
@@ -42,6 +43,7 @@ def test_an_interval_is_one_line_with_the_mean_loss_of_each_source_that_it_train
             "tokens/code": 1000,
             "lr": 1e-4,
             "grad_norm": 0.5,
+            "data_checksum": 77,
             "step_seconds": 2.0,
             "data_wait_seconds": 0.25,
         }

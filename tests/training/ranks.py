@@ -44,7 +44,7 @@ def everything(folder: str) -> dict[str, Any]:
 def losses_of_every_stage(folder: str, lora: str = "null") -> dict[str, dict[str, Any]]:
     """For each ZeRO stage: the losses and the gradient norms of a few steps from the same weights."""
     configs = (config_of(folder, stage, lora=lora) for stage in range(4))
-    return {str(c.training.zero_stage): _steps(Engine(c.model, c.training, 2), range(STEPS)) for c in configs}
+    return {str(c.training.zero_stage): steps_of(Engine(c.model, c.training, 2), range(STEPS)) for c in configs}
 
 
 def losses_of_adapters_at_every_stage(folder: str) -> dict[str, dict[str, Any]]:
@@ -142,7 +142,7 @@ class Refusing(SpikeGuard):
 def states_around_an_update_that_is_not_made(folder: str) -> dict[str, dict[str, Any]]:
     """For each stage: sums of the state's bits after two steps, with an update between that is refused, and without it."""
     found = {}
-    for stage, precision in ((0, "fp32"), (1, "fp32"), (2, "fp32"), (3, "fp32"), (1, "bf16"), (2, "bf16"), (3, "bf16")):
+    for stage, precision in ((stage, precision) for stage in range(4) for precision in ("fp32", "bf16")):
         config = load_config(
             overrides(
                 Path(folder),
@@ -173,7 +173,7 @@ def _embedding_std(config: Config) -> float:
     return float(full.detach().std())
 
 
-def _steps(engine: Engine, steps: range) -> dict[str, list[float]]:
+def steps_of(engine: Engine, steps: range) -> dict[str, list[float]]:
     losses, norms = [], []
     for step in steps:
         per_micro = [float(part.detach().mean()) for part, _ in engine.step(step, _batch(step), 0.01)]

@@ -168,9 +168,9 @@ def test_a_run_that_is_resumed_in_the_middle_ends_with_the_same_weights_to_the_b
     assert "finished" in midtrain("resume", str(broken), folder=folder).stdout
 
 
-def test_a_rank_that_is_killed_ends_the_attempt_with_a_reason_and_resume_goes_on_from_its_checkpoint(folder: Path) -> None:
+def test_without_a_budget_a_killed_rank_ends_the_run_with_a_reason_and_resume_goes_on_from_its_checkpoint(folder: Path) -> None:
     killed = folder / "runs" / "killed"
-    with training(killed, folder) as driver:
+    with training(killed, folder, **{"scheduling.budgets.infrastructure": 0}) as driver:
         ranks = [p for p in psutil.Process(driver.pid).children(recursive=True) if "RayTrainWorker" in " ".join(p.cmdline())]
         ranks[0].send_signal(signal.SIGKILL)
         output, _ = driver.communicate(timeout=120)
@@ -216,9 +216,9 @@ def test_no_secret_of_the_environment_is_written_anywhere(folder: Path, run: Pat
 
 
 @contextmanager
-def training(run: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def training(run: Path, folder: Path, **changes: object) -> Iterator[subprocess.Popen[str]]:
     """A long run, once it is past a checkpoint; it and its children are ended with the block, whatever happens."""
-    words = [MIDTRAIN, "train", *overrides(folder, **LONG, **{"run.dir": run})]
+    words = [MIDTRAIN, "train", *overrides(folder, **LONG, **{"run.dir": run}, **changes)]
     driver = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         wait_for(lambda: any(line["step"] >= 60 for line in read_lines(run / "metrics.jsonl")) or driver.poll() is not None)

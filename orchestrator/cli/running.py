@@ -1,0 +1,145 @@
+"""Commands that make runs go, and tell of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.words import AsJson, Overrides, app, config_of, print_json
+
+UntilStep = Annotated[
+    int | None, typer.Option(min=1, help="Stop after this step, saved; `midtrain resume` goes on. None: at the end of the plan.")
+]
+
+
+@app.command()
+def train(overrides: Overrides = None, until_step: UntilStep = None) -> None:
+    """Start a run on this machine, or on the Ray cluster that RAY_ADDRESS names."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.training import train
+
+    console = Console()
+    run = train(config_of(overrides), console, until_step)
+    console.say(f"done: {run.root}. See what it learned: midtrain report {run.root}")
+
+
+@app.command()
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's directory, or the URL of its second home.")],
+    until_step: UntilStep = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="With a URL: where to make the run's directory; none: where it was.")
+    ] = None,
+) -> None:
+    """Go on with a run from its newest checkpoint, every byte of which is verified first."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.fetching import find_run
+    from orchestrator.commands.training import resume
+
+    console = Console()
+    resume(find_run(run, directory, console), console, until_step)
+
+
+@app.command()
+def prove_resume(
+    overrides: Overrides = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps before the kill.")] = 4,
+    more: Annotated[int, typer.Option(min=1, help="Steps after it.")] = 4,
+    world_size: Annotated[int | None, typer.Option(min=1, help="Ranks that resume; none: as many as before.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove on your configuration and machines that a run killed hard and resumed trains what an unbroken one does."""
+    from orchestrator.commands import proving
+    from orchestrator.commands.console import Console
+
+    config, console = config_of(overrides), Console()
+    proof = proving.Proof(steps=steps, more=more, world_size=world_size or config.scheduling.world_size)
+    result = proving.prove_resume(config, proof, console)
+    if as_json:
+        print_json(result)
+    else:
+        proving.show_proof(result, console)
+    proving.refuse_difference(result)
+
+
+@app.command()
+def amend(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    from_step: Annotated[int, typer.Option("--from-step", help="The first step that changes.")],
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a run's mixture from a later step on: add, reweight or drop a source. What is trained before stays as it is."""
+    from orchestrator.commands.amending import amend
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.planning import show_plan
+    from orchestrator.mixture.summary import summarise
+    from orchestrator.runs.directory import RunDirectory
+
+    config, plan = amend(RunDirectory(run.absolute()), overrides or [], from_step=from_step)
+    if as_json:
+        print_json(summarise(plan))
+    else:
+        show_plan(summarise(plan), config, Console())
+
+
+@app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    step: Annotated[int | None, typer.Option(help="Which documents this step trains.")] = None,
+    document: Annotated[str | None, typer.Option(metavar="ID", help="When this document is trained.")] = None,
+    export: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows as Parquet, too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell which documents a step trains, or when and how often a document is trained. Computed from the plan."""
+    from orchestrator.commands import replay
+    from orchestrator.commands.console import Console
+    from orchestrator.errors import ConfigError
+    from orchestrator.runs.directory import RunDirectory
+
+    directory = RunDirectory(run.absolute())
+    if (step is None) == (document is None):
+        raise ConfigError("midtrain replay needs one of --step N and --document ID.")
+    found = replay.replay_step(directory, step) if step is not None else replay.replay_document(directory, document or "")
+    if export:
+        replay.export(found, export)
+    if as_json:
+        print_json(found)
+    elif step is not None:
+        replay.show_step(found, Console())
+    else:
+        replay.show_document(found, Console())
+
+
+@app.command()
+def status(
+    run: Annotated[Path | None, typer.Argument(help="A run's directory; none: all below runs/.")] = None, as_json: AsJson = False
+) -> None:
+    """Tell how a run stands, how far it is, and why it stopped."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.status import find_runs, run_status, show_statuses
+    from orchestrator.runs.directory import RunDirectory
+
+    statuses = [run_status(found) for found in ([RunDirectory(run.absolute())] if run else find_runs(Path("runs")))]
+    if as_json:
+        print_json(statuses[0] if run else statuses)
+    else:
+        show_statuses(statuses, Console())
+
+
+@app.command()
+def sync(
+    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for each.", min=1)] = 600,
+    as_json: AsJson = False,
+) -> None:
+    """Push to Weights & Biases, and to the second home if there is one, what they lack of a run that has stopped. Sends nothing twice."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.sync import show_sync, sync
+    from orchestrator.runs.directory import RunDirectory
+
+    synced = sync(RunDirectory(run.absolute()), timeout_seconds=timeout)
+    if as_json:
+        print_json(synced)
+    else:
+        show_sync(synced, Console())

@@ -1,0 +1,30 @@
+"""What the commands share: the words that several take, and what they do with them."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.config.schema import Config
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Midtrain a language model on its own model spec."
+)
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Configuration, such as experiment=demo mixture.spec_share=0.1")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def config_of(overrides: list[str] | None) -> "Config":
+    """The configuration that a command was given."""
+    from orchestrator.config.load import load_config
+
+    return load_config(overrides or [])
+
+
+def print_json(value: Any) -> None:
+    """For scripts."""
+    print(json.dumps(value, indent=2))
