@@ -21,7 +21,7 @@ Value = TypeVar("Value")
 _BLOCK_BYTES = 1 << 23
 _MOST_BLOCKS = 9_000  # of a file; S3 takes 10,000
 _PARALLEL = 8
-_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "memory")  # no folders there, and a file appears when it is whole
+_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss")  # no folders there, and a file appears when it is whole
 
 
 class NotThereError(InfrastructureError):

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.breaking import command, ended, traces, train, wait_for
+from tests.corpus.conftest import s3 as s3
+from tests.second_home.conftest import bucket as bucket
+from tests.second_home.conftest import fickle as fickle
 from tests.support.tiny import write_everything
 
 _costs: list[tuple[str, str, float]] = []

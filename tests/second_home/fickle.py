@@ -1,4 +1,4 @@
-"""A server between S3 and whoever asks it, which can be told to hang, to fail, or to hang from some write on."""
+"""A server between S3 and whoever asks it, which can be told to hang, to fail, to refuse, or to hang from some write on."""
 
 import http.client
 import threading
@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-Behaviour = Literal["works", "hangs", "fails"]
+from tests.corpus.stores import KEYS
+
+Behaviour = Literal["works", "hangs", "fails", "refuses"]
 
 
 class Fickle:
@@ -56,6 +58,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif behaviour == "fails":
             self._answer(500, [], b"")
+        elif behaviour == "refuses":
+            told = f"{self.headers.get('Authorization')} {KEYS['AWS_SECRET_ACCESS_KEY']}"  # secrets included, as some do
+            self._answer(403, [], f"<Error><Code>AccessDenied</Code><Message>not you: {told}</Message></Error>".encode())
         else:
             self._pass_on(body)
 

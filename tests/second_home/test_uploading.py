@@ -40,6 +40,13 @@ def events(run: RunDirectory, kind: str) -> list[dict[str, object]]:
     return [line for line in read_lines(run.events) if line["event"] == kind]
 
 
+def secrets_in(run: RunDirectory) -> list[bytes]:
+    """What is in the environment and is in a file of the run, too."""
+    secrets = [value.encode() for name, value in KEYS.items() if name.endswith(("_KEY", "_ID", "_TOKEN"))]
+    written = b"".join(path.read_bytes() for path in run.root.rglob("*") if path.is_file())
+    return [secret for secret in secrets if secret in written]
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -74,10 +81,7 @@ def test_checkpoints_are_copied_while_the_run_goes_on_and_at_its_end_the_last_re
         (100, "science", 73_000),
         (200, "science", 73_000),
     ]
-    secrets = [value.encode() for name, value in KEYS.items() if name.endswith(("_KEY", "_ID", "_TOKEN"))]
-    written = b"".join(path.read_bytes() for path in run.root.rglob("*") if path.is_file())
-    assert [secret for secret in secrets if secret in written] == []
-    assert uploaders(run) == []
+    assert (secrets_in(run), uploaders(run)) == ([], [])
 
 
 def test_the_newest_goes_first_and_what_is_there_is_not_copied_again(make: Make, place: str) -> None:
@@ -109,8 +113,8 @@ def test_an_uploader_that_is_killed_in_the_middle_leaves_no_commit_and_the_next_
     assert copied(bucket, checkpoint.directory.name).items() >= content(checkpoint.directory).items()
 
 
-@pytest.mark.parametrize("behaviour", ["hangs", "fails"])
-def test_a_server_that_does_not_answer_or_fails_changes_nothing_and_is_told_once(
+@pytest.mark.parametrize("behaviour", ["hangs", "fails", "refuses"])
+def test_a_server_that_does_not_answer_fails_or_refuses_changes_nothing_and_is_told_once(
     make: Make, fickle: Fickle, bucket: str, behaviour: Behaviour
 ) -> None:
     run = make(checkpoints__second_home=bucket, checkpoints__answer_seconds=0.5, checkpoints__finish_upload_seconds=4)
@@ -122,7 +126,7 @@ def test_a_server_that_does_not_answer_or_fails_changes_nothing_and_is_told_once
         wait_for(lambda: events(run, "upload_failed"))
         began = time.monotonic()
     assert time.monotonic() - began < 15
-    assert (len(said), fickle.requests > 0, uploaders(run)) == (1, True, [])
+    assert (len(said), fickle.requests > 0, uploaders(run), secrets_in(run)) == (1, True, [], [])
     assert f"{bucket} lacks the checkpoints of steps 200, 100." in said[0]
     assert f"midtrain sync {run.root}" in said[0]
     assert len(events(run, "upload_failed")) == 1
