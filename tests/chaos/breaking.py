@@ -146,7 +146,7 @@ def trained_data(run: Path) -> list[tuple[int, int]]:
 
 
 def traces() -> set[str]:
-    """Processes that a case has started, and files that any of Ray's, W&B's or ours has left outside run directories and that nobody uses."""
+    """Processes that a case has started, and what Ray, W&B and torch have in places for temporary files."""
     processes = [process for process in psutil.process_iter() if is_ours(process)]
     patterns = ("ray*", "midtrain-*", "*wandb*", "torchinductor*", "pymp-*")
     places = {place for pattern in patterns for place in Path("/tmp").glob(pattern)} | set(Path("/dev/shm").glob("*"))
