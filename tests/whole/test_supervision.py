@@ -21,6 +21,7 @@ from tests.support.tiny import overrides, write_everything
 
 MIDTRAIN = str(Path(sys.executable).with_name("midtrain"))
 STEPS = 200
+ENDLESS: dict[str, object] = {"mixture.total_tokens": 3000 * 128, "mixture.max_epochs": "{spec:20,code:20,docs:20}"}
 LONG: dict[str, object] = {
     "mixture.total_tokens": STEPS * 128,
     "mixture.max_epochs": "{spec:2}",
@@ -143,7 +144,7 @@ def test_a_signal_a_death_and_a_hang_later_the_weights_are_those_of_the_undistur
 
 def test_a_second_attempt_is_refused_and_where_no_lock_is_seen_the_first_gives_way(folder: Path) -> None:
     run = folder / "runs" / "fenced"
-    with train(run, folder, **{"mixture.total_tokens": 3000 * 128, "mixture.max_epochs": "{spec:20,code:20,docs:20}"}) as first:
+    with train(run, folder, **ENDLESS) as first:
         wait_for(lambda: last_step(run) >= 60 or first.poll() is not None)
         with started("resume", str(run), folder=folder) as refused:
             assert refused.wait(60) == 2
@@ -168,17 +169,22 @@ def test_a_second_attempt_is_refused_and_where_no_lock_is_seen_the_first_gives_w
 @pytest.mark.parametrize("whom", ["the command", "the raylet"])
 def test_after_a_death_that_takes_ray_along_nothing_is_left_and_the_run_goes_on(folder: Path, whom: str) -> None:
     run = folder / "runs" / whom.replace(" ", "-")
-    with train(run, folder) as command:
+    with train(run, folder, **ENDLESS) as command:
         wait_for(lambda: last_step(run) >= 60 or command.poll() is not None)
         processes = psutil.Process(command.pid).children(recursive=True)
         (raylet,) = descendants(command, "/raylet/raylet")
         folders = {process.environ()["MIDTRAIN_FOLDER"] for process in (raylet, *descendants(command, "RayTrainWorker"))}
         (raylet if whom == "the raylet" else psutil.Process(command.pid)).kill()
         if whom == "the raylet":
-            output, _ = command.communicate(timeout=280)
-            assert command.returncode == 0, output
-            assert [stop["class"] for stop in stops(run)] == ["infrastructure", "done"]
+            wait_for(lambda: len(stops(run)) == 1)
         else:
             command.wait(10)
         wait_for(lambda: not any(process.is_running() and process.status() != "zombie" for process in processes), 60)
         wait_for(lambda: not any(Path(folder).exists() for folder in folders), 30)
+        if whom == "the raylet":
+            failed_at = last_step(run)
+            wait_for(lambda: is_past(run, failed_at + 5, attempt=2) or command.poll() is not None)
+            command.send_signal(signal.SIGTERM)
+            output, _ = command.communicate(timeout=120)
+            assert command.returncode == 75, output
+            assert [stop["class"] for stop in stops(run)] == ["infrastructure", "preempted"]
