@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def test_a_signal_a_death_and_a_hang_later_the_weights_are_those_of_the_undistur
     assert command.returncode == 0, output
     _, died, hang, done = stops(run)
     assert [died["class"], hang["class"], done["class"]] == ["infrastructure", "infrastructure", "done"]
-    assert "the process of rank" in died["reason"]
+    assert re.search(r"the process of rank \d \(host .+, pid \d+\) died", died["reason"])
     assert "phase step" in hang["reason"]
     assert f"pid {hung.pid}" in hang["reason"]
     assert "stopped (state T)" in hang["reason"]
