@@ -70,7 +70,8 @@ def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, 
 
     def attempt(job: "AttemptJob", log: Path) -> "Outcome":
         began = f"resuming {run.root} from step {job.from_step}" if read_status(run).attempts > 1 else f"starting {run.root}"
-        console.note(f"{began} with {config.scheduling.world_size} ranks; logs in {log.parent}")
+        ranks = f"{'up to ' if config.scheduling.min_world_size else ''}{config.scheduling.world_size} ranks"
+        console.note(f"{began} with {ranks}; logs in {log.parent}")
         with (
             console.progress("training", until_step or plan.steps, "steps", done=job.from_step) as advance,
             _watching(run, job.from_step, advance, console.note),

@@ -40,7 +40,7 @@ class Spent:
 
     @property
     def total(self) -> float:
-        return sum(getattr(self, field.name) for field in fields(self))
+        return sum(float(getattr(self, field.name)) for field in fields(self))
 
     @property
     def goodput(self) -> float:
@@ -101,7 +101,8 @@ def _data_wait(metrics: Iterable[Line]) -> float:
     """Of the steps that stayed: lines of steps made again are no more."""
     lines = [line for line in metrics if line["step"] > 0]
     before = [0, *(line["step"] for line in lines)]
-    return sum(line["data_wait_seconds"] * (line["step"] - last) for line, last in zip(lines, before, strict=False))
+    waits: list[float] = [line.get("data_wait_seconds", 0.0) * (line["step"] - last) for line, last in zip(lines, before, strict=False)]
+    return sum(waits)
 
 
 def _seconds(line: Line) -> float:
