@@ -13,6 +13,7 @@ from orchestrator.commands.console import Console
 from orchestrator.commands.planning import check_planned, plan_run
 from orchestrator.config.load import config_values, dump_config, read_config
 from orchestrator.config.schema import Config
+from orchestrator.errors import ConfigError
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan, write_plan
 from orchestrator.runs.attempts import only_attempt, read_status
@@ -37,6 +38,8 @@ def train(config: Config, console: Console, until_step: int | None = None) -> Ru
     """
     plan = plan_run(config)
     assert config.run.dir is not None
+    if config.model.start_from is not None:
+        _check_start(Path(config.model.start_from))
     run = create_run(Path(config.run.dir), config=dump_config(config), write_plan=lambda path: write_plan(plan, path))
     with only_attempt(run):
         _supervise(run, config, plan, console, until_step)
@@ -57,6 +60,13 @@ def resume(run: RunDirectory, console: Console, until_step: int | None = None) -
     with only_attempt(run):
         check_planned(run, config, plan)
         _supervise(run, config, plan, console, until_step)
+
+
+def _check_start(directory: Path) -> None:
+    """Make sure that there is a checkpoint to start from; the ranks look at its bytes."""
+    if not is_committed(directory):
+        raise ConfigError(f"model.start_from={directory} is not a checkpoint: it has no COMMIT. Give RUN/checkpoints/step_… of a run.")
+    open_checkpoint(directory)
 
 
 def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, until_step: int | None) -> None:

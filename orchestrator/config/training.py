@@ -16,6 +16,9 @@ class ModelConfig:
 
     path: str  # a local directory or a hub name
     initialise: Literal["pretrained", "scratch"]  # scratch: only its config and tokenizer are used
+    start_from: (
+        Folder | None
+    )  # a checkpoint of another run, whose weights and optimiser state this one begins with; null: a fresh optimiser
     description: str  # what the report calls it; empty: its path
 
 

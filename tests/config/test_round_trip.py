@@ -135,7 +135,9 @@ def configs(draw: st.DrawFn) -> Config:
     by_name = draw(st.dictionaries(names, sources(), min_size=1, max_size=3))
     return Config(
         run=RunConfig(name=draw(names), dir=draw(texts)),
-        model=ModelConfig(path=draw(texts), initialise=draw(st.sampled_from(["pretrained", "scratch"])), description=draw(texts)),
+        model=ModelConfig(
+            path=draw(texts), start_from=None, initialise=draw(st.sampled_from(["pretrained", "scratch"])), description=draw(texts)
+        ),
         sources=by_name,
         corpus=draw(corpora()),
         shards=ShardsConfig(
