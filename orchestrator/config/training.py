@@ -88,6 +88,7 @@ class TrainingConfig:
     numerics: NumericsConfig
     seed: CountOrNone
     log_every_steps: Count
+    peak_tflops_per_rank: Positive | None  # of the device, for the model FLOP utilisation; null: that of a GPU that is known
 
     def __post_init__(self) -> None:
         if (self.warmup_share is None) == (self.warmup_steps is None):

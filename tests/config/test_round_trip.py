@@ -114,6 +114,7 @@ trainings = warmups.flatmap(
         gradient_clip=positive,
         seed=st.integers(0, 2**63),
         log_every_steps=counts,
+        peak_tflops_per_rank=st.none() | positive,
     )
 )
 
