@@ -59,14 +59,29 @@ def open_checkpoint(directory: Path) -> Checkpoint:
         DamagedError: one of them is not what was committed.
     """
     try:
-        commit = json.loads((directory / COMMIT).read_text(encoding="utf-8"))
-        manifest = (directory / MANIFEST).read_bytes()
-        if xxhash.xxh3_128_hexdigest(manifest) != commit["manifest"]:
+        return parse_checkpoint(directory, (directory / COMMIT).read_bytes(), (directory / MANIFEST).read_bytes())
+    except OSError as error:
+        raise DamagedError(f"{directory / COMMIT} is damaged: {type(error).__name__}: {error}") from None
+
+
+def parse_checkpoint(directory: Path, commit: bytes, manifest: bytes) -> Checkpoint:
+    """What a COMMIT and a manifest say.
+
+    Args:
+        directory: where they are, here or elsewhere.
+        commit, manifest: the content of the two files.
+
+    Raises:
+        DamagedError: one of them is not what was committed.
+    """
+    try:
+        committed = json.loads(commit)
+        if xxhash.xxh3_128_hexdigest(manifest) != committed["manifest"]:
             raise DamagedError(f"{directory / MANIFEST} is damaged: its hash is not the committed one")
-        if directory.name != step_directory(directory.parent, commit["step"]).name:
-            raise DamagedError(f"{directory} is damaged: its {COMMIT} is that of step {commit['step']:,}")
-        return Checkpoint(commit["step"], directory, json.loads(manifest))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if directory.name != step_directory(directory.parent, committed["step"]).name:
+            raise DamagedError(f"{directory} is damaged: its {COMMIT} is that of step {committed['step']:,}")
+        return Checkpoint(committed["step"], directory, json.loads(manifest))
+    except (ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"{directory / COMMIT} is damaged: {type(error).__name__}: {error}") from None
 
 

@@ -24,13 +24,20 @@ def train(overrides: Overrides = None, until_step: UntilStep = None) -> None:
 
 
 @app.command()
-def resume(run: Annotated[Path, typer.Argument(help="The run's directory.")], until_step: UntilStep = None) -> None:
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's directory, or the URL of its second home.")],
+    until_step: UntilStep = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="With a URL: where to make the run's directory; none: where it was.")
+    ] = None,
+) -> None:
     """Go on with a run from its newest checkpoint, every byte of which is verified first."""
     from orchestrator.commands.console import Console
+    from orchestrator.commands.fetching import find_run
     from orchestrator.commands.training import resume
-    from orchestrator.runs.directory import RunDirectory
 
-    resume(RunDirectory(run.absolute()), Console(), until_step)
+    console = Console()
+    resume(find_run(run, directory, console), console, until_step)
 
 
 @app.command()
@@ -126,10 +133,10 @@ def status(
 @app.command()
 def sync(
     run: Annotated[Path, typer.Argument(help="The run's directory.")],
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for W&B.", min=1)] = 600,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for each.", min=1)] = 600,
     as_json: AsJson = False,
 ) -> None:
-    """Push to Weights & Biases what it lacks of a run that has stopped, whatever its tracking mode was. Sends nothing twice."""
+    """Push to Weights & Biases, and to the second home if there is one, what they lack of a run that has stopped. Sends nothing twice."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.sync import show_sync, sync
     from orchestrator.runs.directory import RunDirectory

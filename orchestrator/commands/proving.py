@@ -123,7 +123,7 @@ def _prepared(config: Config, root: Path, plan: Plan, proof: Proof) -> Config:
     return replace(
         config,
         run=replace(config.run, name=root.name, dir=str(root)),
-        checkpoints=replace(config.checkpoints, every_steps=proof.steps, insurance_minutes=0.0),
+        checkpoints=replace(config.checkpoints, every_steps=proof.steps, insurance_minutes=0.0, second_home=None),
         evaluation=replace(config.evaluation, every_steps=plan.steps, max_sequences=1),
         training=replace(config.training, log_every_steps=1),
         tracking=replace(config.tracking, wandb="off"),

@@ -1,32 +1,49 @@
-"""`midtrain sync`: W&B gets what it lacks of a run that has stopped."""
+"""`midtrain sync`: W&B, and the second home if there is one, get what they lack of a run that has stopped."""
 
 import os
 from typing import Any
 
+from orchestrator.checkpoints.store import committed_directories
 from orchestrator.commands.console import Console
 from orchestrator.config.load import read_config
 from orchestrator.errors import ConfigError, InfrastructureError, RunExistsError
+from orchestrator.runs.companion import last_words
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
 from orchestrator.runs.locks import is_held
-from orchestrator.tracking.mirroring import finish_mirror, start_mirror, why_behind
+from orchestrator.second_home.uploading import upload_all
+from orchestrator.tracking.mirroring import finish_mirror, start_mirror
 from orchestrator.tracking.wandb_id import wandb_id
 
 
 def sync(run: RunDirectory, *, timeout_seconds: float) -> dict[str, Any]:
-    """Push every line of metrics.jsonl that W&B lacks, whatever the run's own mode is.
+    """Push what W&B lacks of metrics.jsonl, whatever the run's own mode is, and before it the checkpoints that the second home lacks.
 
     Args:
         run: its directory.
-        timeout_seconds: how long to wait for W&B.
+        timeout_seconds: how long to wait for each of the two.
 
     Returns:
-        What it has now: `project`, `wandb_id`, `lines`, and the last `step`.
+        Of W&B, unless it has no key and there is a second home: `project`, `wandb_id`, `lines`, and the last `step`. Of a second home:
+        `second_home`, and `checkpoints`, the steps of those that it has of what is here.
 
     Raises:
-        ConfigError: it is not a run, it is being mirrored, or the key is missing or refused.
-        InfrastructureError: W&B has not taken everything in time.
+        ConfigError: it is not a run, it is being mirrored or copied, or the key is missing or refused.
+        InfrastructureError: one of the two has not taken everything in time.
     """
+    checkpoints = read_config(run.config).checkpoints
+    if checkpoints.second_home is None:
+        return _sync_wandb(run, timeout_seconds)
+    if is_held(run.upload_lock):
+        raise RunExistsError(f"{run.root} is being copied to {checkpoints.second_home} by another process. Run `midtrain sync` later.")
+    wandb_id(run)
+    upload_all(run, seconds=timeout_seconds)
+    steps = [int(directory.name.removeprefix("step_")) for directory in committed_directories(run.checkpoints)]
+    copied = {"second_home": checkpoints.second_home, "checkpoints": steps}
+    return copied | (_sync_wandb(run, timeout_seconds) if os.environ.get("WANDB_API_KEY") else {})
+
+
+def _sync_wandb(run: RunDirectory, timeout_seconds: float) -> dict[str, Any]:
     config = read_config(run.config)
     if not os.environ.get("WANDB_API_KEY"):
         raise ConfigError("WANDB_API_KEY is not set, and W&B takes nothing without. Put the key of your account into the environment.")
@@ -35,7 +52,7 @@ def sync(run: RunDirectory, *, timeout_seconds: float) -> dict[str, Any]:
     lines = list(read_lines(run.metrics))
     code = finish_mirror(start_mirror(run, "online", timeout_seconds), run, timeout_seconds) if lines else 0
     if code:
-        why = why_behind(run, code)
+        why = last_words(run.wandb_log, code)
         message = f"W&B does not have all {len(lines)} lines of {run.metrics}: {why} Run it again; nothing is sent twice."
         raise ConfigError(message) if code == ConfigError.exit_code else InfrastructureError(message)
     return {
@@ -47,6 +64,11 @@ def sync(run: RunDirectory, *, timeout_seconds: float) -> dict[str, Any]:
 
 
 def show_sync(synced: dict[str, Any], console: Console) -> None:
-    """What W&B has, in a sentence."""
-    upto = f", to step {synced['step']}" if synced["lines"] else ""
-    console.say(f"W&B has all {synced['lines']} lines of the run{upto}: project {synced['project']}, id {synced['wandb_id']}.")
+    """What the two have, in a sentence each."""
+    if "second_home" in synced:
+        console.say(f"{synced['second_home']} has all {len(synced['checkpoints'])} checkpoints of the run.")
+    if "lines" in synced:
+        upto = f", to step {synced['step']}" if synced["lines"] else ""
+        console.say(f"W&B has all {synced['lines']} lines of the run{upto}: project {synced['project']}, id {synced['wandb_id']}.")
+    else:
+        console.note("W&B was not asked: WANDB_API_KEY is not set.")

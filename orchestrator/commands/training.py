@@ -10,15 +10,17 @@ from orchestrator.checkpoints.choosing import refuse_fresh_start
 from orchestrator.checkpoints.fitting import check_fits
 from orchestrator.checkpoints.store import Checkpoint, DamagedError, committed_directories, is_committed, open_checkpoint, step_directory
 from orchestrator.commands.console import Console
+from orchestrator.commands.fetching import fetch_lost
 from orchestrator.commands.planning import check_planned, plan_run
 from orchestrator.config.load import config_values, dump_config, read_config
 from orchestrator.config.schema import Config
-from orchestrator.errors import ConfigError
+from orchestrator.errors import CheckpointError, ConfigError
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan, write_plan
 from orchestrator.runs.attempts import only_attempt, read_status
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.runs.lines import read_lines
+from orchestrator.second_home.uploading import uploading
 from orchestrator.tracking.mirroring import mirroring
 
 if TYPE_CHECKING:  # it is slow to import, and `resume` of a finished run needs none of it
@@ -76,7 +78,7 @@ def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, 
     grace = config.scheduling.preemption.grace_seconds
 
     def choose() -> Checkpoint | None:
-        return _newest_checkpoint(run, plan, config)
+        return _newest_checkpoint(run, plan, config, console)
 
     def attempt(job: "AttemptJob", log: Path) -> "Outcome":
         began = f"resuming {run.root} from step {job.from_step}" if read_status(run).attempts > 1 else f"starting {run.root}"
@@ -88,11 +90,12 @@ def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, 
         ):
             return drive_in_process(job, log, grace_seconds=grace)
 
-    with mirroring(run, config.tracking, console.warn):
+    second_home = uploading(run, config.checkpoints, console.warn, preempted_seconds=grace / 10)
+    with mirroring(run, config.tracking, console.warn), second_home:
         Supervision(run, config.scheduling, choose=choose, attempt=attempt, say=console.note, until_step=until_step).to_the_end()
 
 
-def _newest_checkpoint(run: RunDirectory, plan: Plan, config: Config) -> Checkpoint | None:
+def _newest_checkpoint(run: RunDirectory, plan: Plan, config: Config, console: Console) -> Checkpoint | None:
     """The checkpoint to expect. Its files are not read here: the ranks share that."""
     for directory in reversed(committed_directories(run.checkpoints)):
         try:
@@ -101,8 +104,13 @@ def _newest_checkpoint(run: RunDirectory, plan: Plan, config: Config) -> Checkpo
             continue  # the ranks set it aside
         check_fits(checkpoint, plan, config_values(config))
         return checkpoint
-    refuse_fresh_start(run)
-    return None
+    try:
+        refuse_fresh_start(run)
+        return None
+    except CheckpointError as refusal:
+        checkpoint = fetch_lost(run, config.checkpoints, console, refusal)
+        check_fits(checkpoint, plan, config_values(config))
+        return checkpoint
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from orchestrator.config.values import STRICT, Count, CountOrNone, Folder, Name, NotNegative, Positive
+from orchestrator.config.values import STRICT, Count, CountOrNone, Folder, Name, NotNegative, Positive, Url
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -22,6 +22,9 @@ class CheckpointsConfig:
     every_steps: Count  # science saves, which are kept
     insurance_minutes: NotNegative  # between saves of which only the newest two are kept; 0: none
     max_failed_saves: CountOrNone  # in a row; one more ends the run
+    second_home: Url | None  # where every checkpoint is copied to, for a machine that has nothing else; null: nowhere
+    answer_seconds: Positive  # how long the second home may take to answer, 8 MiB at most, before it is tried again
+    finish_upload_seconds: NotNegative  # how long the end of training waits for it; `midtrain sync` uploads what is left
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)

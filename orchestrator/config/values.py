@@ -13,6 +13,13 @@ def _no_url(path: str) -> str:
     return path
 
 
+def _only_url(url: str) -> str:
+    if "://" not in url:
+        raise ValueError(f"{url} is not a URL. Write one such as s3://bucket/runs/mine, or file:///path for a directory.")
+    return url.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(_only_url)]
 Folder = Annotated[str, AfterValidator(_no_url)]
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]

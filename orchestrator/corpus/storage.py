@@ -65,7 +65,7 @@ def state_of(path: str) -> SourceFile:
     """
     with _failures_of(path):
         if is_url(path):
-            filesystem, inner = _filesystem(path)
+            filesystem, inner = filesystem_of(path)
             filesystem.invalidate_cache()
             return _source_file(filesystem, filesystem.info(inner))
         found = Path(path).stat()
@@ -88,7 +88,7 @@ def open_file(path: str, *, in_order: bool) -> io.RawIOBase:
     with _failures_of(path):
         if not is_url(path):
             return _ReportingFile(path, Path(path).open("rb", buffering=0))
-        filesystem, inner = _filesystem(path)
+        filesystem, inner = filesystem_of(path)
         return _ReportingFile(path, filesystem.open(inner, "rb", **({} if in_order else {"cache_type": "none"})))
 
 
@@ -154,7 +154,7 @@ def _tell(error: OSError) -> None:
 
 
 def _remote_files(url: str, suffixes: tuple[str, ...]) -> list[SourceFile]:
-    filesystem, path = _filesystem(url)
+    filesystem, path = filesystem_of(url)
     filesystem.invalidate_cache()
     facts = {"type": "directory"} if url.endswith("/") else _facts_or_none(filesystem, path)
     if facts is None:
@@ -199,17 +199,25 @@ def _version(facts: Mapping[str, Any]) -> str:
     return next((f"{key}={facts[key]}" for key in _VERSIONS if facts.get(key)), "")
 
 
-def _filesystem(url: str) -> tuple[Any, str]:
-    """The file system of a URL and the path within it. Credentials are its own business, and in the environment."""
+def filesystem_of(url: str, **options: Any) -> tuple[Any, str]:
+    """The file system of a URL and the path within it. Credentials are its own business, and in the environment.
+
+    Args:
+        url: of one place, not several chained.
+        options: of the file system.
+
+    Raises:
+        ConfigError: fsspec knows no such protocol, or a package is missing.
+    """
     from fsspec.core import url_to_fs
 
     protocol = url.partition("://")[0]
     if "::" in url:
-        raise ConfigError(f"{url} chains several URLs, which no worker could open again. Give the URL of the files themselves.")
+        raise ConfigError(f"{url} chains several URLs, which no other process could open again. Give the URL of the files themselves.")
     try:
-        filesystem, path = url_to_fs(url)
+        filesystem, path = url_to_fs(url, **options)
     except ImportError as error:
-        remedy = f"Run: pip install 'midtrain[{_EXTRAS[protocol]}]'" if protocol in _EXTRAS else "Do so wherever sources are read."
+        remedy = f"Run: pip install 'midtrain[{_EXTRAS[protocol]}]'" if protocol in _EXTRAS else "Do so wherever it is opened."
         raise ConfigError(f"{url} cannot be opened for want of a package: {error}. {remedy}") from None
     except ValueError as error:
         raise ConfigError(f"{url} cannot be opened: {error}. Use a protocol that fsspec knows, such as s3, gs or https.") from None

@@ -77,6 +77,14 @@ class RunDirectory:
         return self.root / "logs" / "wandb.log"
 
     @property
+    def upload_lock(self) -> Path:
+        return self.root / ".upload.lock"
+
+    @property
+    def upload_log(self) -> Path:
+        return self.root / "logs" / "upload.log"
+
+    @property
     def fence(self) -> Path:
         return self.root / ".fence"
 

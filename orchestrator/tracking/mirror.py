@@ -1,23 +1,21 @@
 """The process that mirrors a run to W&B: `python -m orchestrator.tracking.mirror RUN MODE SECONDS`. Nothing of the run waits for it.
 
-It pushes lines of metrics.jsonl as they are written. When its standard input ends, because its parent asks it to finish or has died, it has
-SECONDS left, or as many as were written there, and ends itself after them, whatever W&B does.
+It pushes lines of metrics.jsonl as they are written. When it is asked to finish or its parent dies, it has SECONDS left, and ends itself
+after them, whatever W&B does (`orchestrator/runs/companion.py`).
 """
 
 import logging
 import os
-import signal
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Literal
 
 from orchestrator.config.load import read_config
-from orchestrator.config.secrets import without_secrets
-from orchestrator.errors import ConfigError, InfrastructureError, OrchestratorError
+from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.runs.companion import be_companion, leave
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.durable import write_whole
 from orchestrator.runs.locks import next_holder
@@ -116,13 +114,10 @@ class Mirror:
 def main() -> None:
     """Mirror a run until asked to finish, and leave nothing behind."""
     run, mode, seconds = RunDirectory(Path(sys.argv[1])), sys.argv[2], float(sys.argv[3])
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # a batch system sends them to all; the driver decides
-        signal.signal(number, signal.SIG_IGN)
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Discreet("%(asctime)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
     asked, error = Event(), None
-    Thread(target=_give_up_in_time, args=(run, asked, seconds), daemon=True).start()
+    be_companion(
+        seconds, asked, lambda granted: _leave(run, InfrastructureError(f"W&B had not taken all lines after {granted:g} seconds."))
+    )
     with next_holder(run.wandb_lock):  # that of an attempt that was just killed may need its last seconds
         make_folder(run)
         try:
@@ -132,20 +127,10 @@ def main() -> None:
         _leave(run, error)
 
 
-def _give_up_in_time(run: RunDirectory, asked: Event, seconds: float) -> None:
-    words = sys.stdin.buffer.read()  # ends with the parent, however that ends
-    seconds = float(words or seconds)
-    asked.set()
-    time.sleep(seconds)
-    _leave(run, InfrastructureError(f"W&B had not taken all lines after {seconds:g} seconds."))
-
-
 def _leave(run: RunDirectory, error: Exception | None) -> None:
     kill_children(os.getpid())
     remove_folder(run)
-    if error:  # the last line of the log is what people are told
-        print(without_secrets(f"{type(error).__name__}: {' '.join(str(error).split())}", os.environ), file=sys.stderr, flush=True)
-    os._exit(0 if error is None else error.exit_code if isinstance(error, OrchestratorError) else InfrastructureError.exit_code)
+    leave(error)
 
 
 def _waits() -> Iterator[float]:
@@ -153,13 +138,6 @@ def _waits() -> Iterator[float]:
     while True:
         yield wait_seconds
         wait_seconds = min(2 * wait_seconds, _AGAIN_AT_MOST_SECONDS)
-
-
-class _Discreet(logging.Formatter):
-    """Lines without the secrets of the environment."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return without_secrets(super().format(record), os.environ)
 
 
 if __name__ == "__main__":

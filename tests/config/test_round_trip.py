@@ -157,7 +157,12 @@ def configs(draw: st.DrawFn) -> Config:
         ),
         training=draw(trainings),
         checkpoints=CheckpointsConfig(
-            every_steps=draw(counts), insurance_minutes=draw(st.floats(0, 600)), max_failed_saves=draw(st.integers(0, 9))
+            every_steps=draw(counts),
+            insurance_minutes=draw(st.floats(0, 600)),
+            max_failed_saves=draw(st.integers(0, 9)),
+            second_home=draw(st.sampled_from([None, "s3://bucket/runs/mine", "file:///mnt/runs"])),
+            answer_seconds=draw(st.floats(0.1, 1e6)),
+            finish_upload_seconds=draw(st.floats(0, 1e6)),
         ),
         evaluation=EvaluationConfig(every_steps=draw(counts), max_sequences=draw(counts)),
         tracking=TrackingConfig(
