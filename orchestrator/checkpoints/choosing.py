@@ -48,6 +48,18 @@ def newest_verified(run: RunDirectory, ranks: Ranks, on_damage: Callable[[str, P
     return None
 
 
+def open_verified(directory: Path, ranks: Ranks) -> Checkpoint:
+    """Open one checkpoint that must be whole. A collective: each rank reads a share of the files.
+
+    Raises:
+        DamagedError: it is not, or there is none.
+    """
+    checkpoint = from_rank_zero(ranks, lambda: open_checkpoint(directory))
+    if damage := [why for why in ranks.gather(_damage(checkpoint, ranks)) if why]:
+        raise DamagedError(f"{damage[0]}. Take another one, or set model.start_from to null.")
+    return checkpoint
+
+
 def quarantine(directory: Path) -> Path:
     """Take a checkpoint out of the way, whole, for whoever wants to look at it.
 

@@ -40,6 +40,7 @@ MAY_CHANGE = (
     "training.adam_beta2",
     "training.gradient_clip",
     "training.log_every_steps",
+    "training.peak_tflops_per_rank",
     "training.numerics",
     "checkpoints",
     "evaluation",

@@ -117,14 +117,17 @@ def status(
 ) -> None:
     """Tell how a run stands, how far it is, and why it stopped."""
     from orchestrator.commands.console import Console
-    from orchestrator.commands.status import find_runs, run_status, show_statuses
+    from orchestrator.commands.status import find_runs, run_status, show_seconds, show_statuses
     from orchestrator.runs.directory import RunDirectory
 
     statuses = [run_status(found) for found in ([RunDirectory(run.absolute())] if run else find_runs(Path("runs")))]
     if as_json:
         print_json(statuses[0] if run else statuses)
     else:
-        show_statuses(statuses, Console())
+        console = Console()
+        show_statuses(statuses, console)
+        if run:
+            show_seconds(statuses[0], console)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from orchestrator.commands.fetching import fetch_lost
 from orchestrator.commands.planning import check_planned, plan_run
 from orchestrator.config.load import config_values, dump_config, read_config
 from orchestrator.config.schema import Config
-from orchestrator.errors import CheckpointError
+from orchestrator.errors import CheckpointError, ConfigError
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan, write_plan
 from orchestrator.runs.attempts import only_attempt, read_status
@@ -40,6 +40,8 @@ def train(config: Config, console: Console, until_step: int | None = None) -> Ru
     """
     plan = plan_run(config)
     assert config.run.dir is not None
+    if config.model.start_from is not None:
+        _check_start(Path(config.model.start_from))
     run = create_run(Path(config.run.dir), config=dump_config(config), write_plan=lambda path: write_plan(plan, path))
     with only_attempt(run):
         _supervise(run, config, plan, console, until_step)
@@ -62,6 +64,13 @@ def resume(run: RunDirectory, console: Console, until_step: int | None = None) -
         _supervise(run, config, plan, console, until_step)
 
 
+def _check_start(directory: Path) -> None:
+    """Make sure that there is a checkpoint to start from; the ranks look at its bytes."""
+    if not is_committed(directory):
+        raise ConfigError(f"model.start_from={directory} is not a checkpoint: it has no COMMIT. Give RUN/checkpoints/step_… of a run.")
+    open_checkpoint(directory)
+
+
 def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, until_step: int | None) -> None:
     from orchestrator.scheduling.driving import drive_in_process
     from orchestrator.scheduling.supervision import Supervision
@@ -73,7 +82,8 @@ def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, 
 
     def attempt(job: "AttemptJob", log: Path) -> "Outcome":
         began = f"resuming {run.root} from step {job.from_step}" if read_status(run).attempts > 1 else f"starting {run.root}"
-        console.note(f"{began} with {config.scheduling.world_size} ranks; logs in {log.parent}")
+        ranks = f"{'up to ' if config.scheduling.min_world_size else ''}{config.scheduling.world_size} ranks"
+        console.note(f"{began} with {ranks}; logs in {log.parent}")
         with (
             console.progress("training", until_step or plan.steps, "steps", done=job.from_step) as advance,
             _watching(run, job.from_step, advance, console.note),

@@ -112,6 +112,8 @@ def _with_absolute_paths(values: Any) -> Any:
     run, shards, model, sources, corpus = (_mapping(values.get(group)) for group in ("run", "shards", "model", "sources", "corpus"))
     run["dir"] = _absolute(run.get("dir") or f"runs/{run.get('name')}")
     shards["dir"] = _absolute(shards.get("dir"))
+    if "start_from" in model:
+        model["start_from"] = _absolute(model["start_from"])
     if isinstance(model.get("path"), str) and Path(model["path"]).is_dir():
         model["path"] = _absolute(model["path"])
     evaluation_sets = _mapping(corpus.get("evaluation_sets"))

@@ -16,6 +16,9 @@ class ModelConfig:
 
     path: str  # a local directory or a hub name
     initialise: Literal["pretrained", "scratch"]  # scratch: only its config and tokenizer are used
+    start_from: (
+        Folder | None
+    )  # a checkpoint of another run, whose weights and optimiser state this one begins with; null: a fresh optimiser
     description: str  # what the report calls it; empty: its path
 
 
@@ -85,6 +88,7 @@ class TrainingConfig:
     numerics: NumericsConfig
     seed: CountOrNone
     log_every_steps: Count
+    peak_tflops_per_rank: Positive | None  # of the device, for the model FLOP utilisation; null: that of a GPU that is known
 
     def __post_init__(self) -> None:
         if (self.warmup_share is None) == (self.warmup_steps is None):

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.mixture.exposure import updates_within
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.stages import Stage
-
-_STEPS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +67,7 @@ def _trained(plan: Plan, sequences: Sequence[float]) -> list[float]:
 def _source_rows(plan: Plan) -> list[SourceSummary]:
     due = plan.due_before(np.array([plan.steps]))[0].tolist()
     trained, asked = _trained(plan, plan.sequences), _trained(plan, due)
-    updates = _updates(plan)
+    updates = updates_within(plan, 1, plan.steps)
     return [
         SourceSummary(
             name=source.name,
@@ -90,15 +89,6 @@ def _source_rows(plan: Plan) -> list[SourceSummary]:
 
 def _step_of(plan: Plan, source: int, draw: int) -> int | None:
     return plan.spans.number_of(source, draw) // plan.sequences_per_step + 1 if plan.sequences[source] else None
-
-
-def _updates(plan: Plan) -> list[int]:
-    """How many steps train each source."""
-    updates = np.zeros(len(plan.sources), dtype=np.int64)
-    for start in range(0, plan.steps, _STEPS_AT_ONCE):
-        bounds = np.arange(start, min(start + _STEPS_AT_ONCE, plan.steps) + 1, dtype=np.int64)
-        updates += (np.diff(plan.sequences_before(bounds), axis=0) > 0).sum(axis=0)
-    return [int(count) for count in updates]
 
 
 def _stage_rows(plan: Plan) -> list[dict[str, Any]]:

@@ -106,7 +106,7 @@ def read_status(run: RunDirectory) -> Status:
     last = next((line for line in reversed(lines) if line["event"] == "stop" and line["attempt"] == newest), None)
     if last is None:
         return Status(state="lost", attempts=len(starts), reason="the attempt ended without a word: killed, or its node went down")
-    state = "finished" if last["class"] == "done" else "stopped"
+    state = "finished" if last["class"] == "done" else "stopped"  # an attempt that ended to go on at another size is not
     return Status(state=state, attempts=len(starts), reason=last["reason"], reason_class=last["class"], exit_code=last["exit_code"])
 
 

@@ -63,8 +63,8 @@ class Driver:
             outcome = Outcome(kind="resize")
         except OrchestratorError as error:
             culprits = self._culprits(error)
-            who = f" {'; '.join(culprit.name for culprit in culprits)}." if isinstance(error, RankLostError) and culprits else ""
-            message, nodes = f"{error}{who}", [culprit.node for culprit in culprits]
+            message = self._death_message(culprits, error) if isinstance(error, RankLostError) else str(error)
+            nodes = [culprit.node for culprit in culprits]
             outcome = Outcome(kind="failed", error=_public_class(error), message=message, failed_nodes=nodes)
         except BaseException as error:
             traceback.print_exc()
@@ -155,6 +155,10 @@ class Driver:
             return error.culprits
         lost = error.ranks if isinstance(error, RankLostError) else ()
         return [sighting for sighting in self._watch.sightings if sighting.rank in lost] if self._watch else []
+
+    def _death_message(self, culprits: Sequence[Sighting], error: OrchestratorError) -> str:
+        who = f"the process of {'; '.join(culprit.name for culprit in culprits)} died" if culprits else str(error).removesuffix(".")
+        return f"{who}. The logs are in {self._run.logs(self._job.token.attempt)}; go on with `midtrain resume`."
 
     def _with_what_was_seen(self, outcome: Outcome) -> Outcome:
         sightings = self._watch.sightings if self._watch else ()

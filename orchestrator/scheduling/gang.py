@@ -62,7 +62,7 @@ class Observation:
 
 
 class RankLostError(InfrastructureError):
-    """Ranks whose processes died.
+    """Ranks whose processes died. Who they were the driver knows.
 
     Attributes:
         ranks: their numbers.
@@ -209,12 +209,8 @@ def _first_cause(error: WorkerGroupError, logs: Path) -> OrchestratorError:
     if ours := [failure for failure in failures.values() if isinstance(failure, OrchestratorError)]:
         return ours[0]
     if died := [rank for rank, failure in failures.items() if _is_of_a_process(failure)]:
-        return RankLostError(f"the process of {_named(died)} died. The logs are in {logs}; go on with `midtrain resume`.", died)
+        return RankLostError(f"ranks whose processes died: {', '.join(map(str, died))}.", died)
     rank, failure = min(failures.items(), key=lambda item: is_infrastructure(item[1]))
     first_line = (str(failure).strip().splitlines() or [""])[0]
     message = f"rank {rank} failed: {type(failure).__name__}: {first_line}. Its log is in {logs}; go on with `midtrain resume`."
     return InfrastructureError(message) if is_infrastructure(failure) else RankFailedError(message)
-
-
-def _named(ranks: Sequence[int]) -> str:
-    return f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {', '.join(map(str, ranks))}"

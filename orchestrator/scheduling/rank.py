@@ -20,6 +20,7 @@ from orchestrator.feed.loader import Batch, load_batches
 from orchestrator.feed.slices import steps_per_block
 from orchestrator.feed.sources import read_planned
 from orchestrator.feed.worker import FeedWorker, workers_for
+from orchestrator.mixture.exposure import Exposure, epochs
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.directory import RunDirectory
@@ -35,8 +36,10 @@ from orchestrator.shards.reader import ShardReader
 from orchestrator.tracking.metrics import MetricsFile
 from orchestrator.tracking.recorder import LoggedInterval, Recorder
 from orchestrator.training.engine import Engine
+from orchestrator.training.flops import utilisation_of
 from orchestrator.training.loop import Course, StepDone, train_steps
 from orchestrator.training.losses import IntervalSums
+from orchestrator.training.memory import peak_memory_bytes
 from orchestrator.training.schedule import learning_rate
 
 
@@ -107,6 +110,8 @@ class _RankAttempt:
         self._total_tokens: list[int] = (
             state["tokens"] + [0] * new
         )  # trained so far, by source: counted from the batches, not from the plan
+        self._exposure = Exposure(plan)
+        self._utilisation = utilisation_of(self._engine.module, config.training, self._engine.device)
         self._sums = IntervalSums(len(plan.sources), self._engine.device)
         self._interval: list[StepDone] = []  # steps since the last line
         self._heldout = list(_open_heldout(config, self._layout, self._manifests))
@@ -183,19 +188,28 @@ class _RankAttempt:
         return untrained or self._config.shards.packing == "best_fit" or self._config.feed.document_attention
 
     def _end_interval(self) -> LoggedInterval:
-        steps, sums = self._interval, self._sums.collect()
+        steps, sums = self._interval, self._sums.collect(peak_memory_bytes(self._engine.device))
         self._interval = []
+        seconds = sum(step.seconds for step in steps)
+        made = sum(step.step not in self._numerics.skipped for step in steps)
+        tokens_per_rank = made * self._plan.sequences_per_step * self._plan.sequence_length // self._ranks.world_size
         self._total_tokens = [before + now for before, now in zip(self._total_tokens, sums.tokens, strict=True)]
         return LoggedInterval(
             step=steps[-1].step,
+            steps=len(steps),
             total_tokens=self._total_tokens,
+            epochs=[epochs(count, source) for count, source in zip(self._total_tokens, self._plan.sources, strict=True)],
+            updates=self._exposure.up_to(steps[-1].step, self._numerics.skipped),
             losses=sums.losses,
             tokens=sums.tokens,
             learning_rate=steps[-1].learning_rate,
             gradient_norm=self._engine.gradient_norm(),
             data_checksum=sums.data_checksum,
-            step_seconds=sum(step.seconds for step in steps) / len(steps),
+            step_seconds=seconds / len(steps),
             wait_seconds=sums.wait_seconds / len(steps),
+            memory_bytes=sums.memory_bytes,
+            tflops_per_rank=self._utilisation.tflops(tokens_per_rank, seconds),
+            peak_tflops_per_rank=self._utilisation.peak_tflops,
         )
 
     def _evaluate(self) -> dict[str, list[float]]:

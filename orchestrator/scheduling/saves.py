@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.checkpoints.choosing import newest_verified
+from orchestrator.checkpoints.choosing import newest_verified, open_verified
 from orchestrator.checkpoints.fitting import changes, check_fits
 from orchestrator.checkpoints.loading import load_state
 from orchestrator.checkpoints.saver import Saver
@@ -70,18 +70,23 @@ class RunSaves:
         checkpoint = newest_verified(self._run, self._ranks, self._say_damaged)
         self._base_checksum = engine.base_checksum()
         if checkpoint is None:
+            if start := self._config.model.start_from:
+                self._load(open_verified(Path(start), self._ranks), engine)
             return {"step": 0, "tokens": [0] * len(self._plan.sources), "guard": []}
         values = config_values(self._config)
         check_fits(checkpoint, self._plan, values)
-        if checkpoint.manifest["base_checksum"] != self._base_checksum:
-            raise CheckpointError(
-                f"{checkpoint.directory} holds adapters of another base model: the weights of model.path have changed since. Put the old "
-                f"ones back."
-            )
-        load_state(checkpoint.directory, checkpoint.manifest, engine.state, self._ranks)
+        self._load(checkpoint, engine)
         self._say_resumed(checkpoint, values)
         self._newest = checkpoint.step
         return {"step": checkpoint.step} | {key: checkpoint.manifest[key] for key in ("tokens", "guard")}
+
+    def _load(self, checkpoint: Checkpoint, engine: Engine) -> None:
+        if checkpoint.manifest["base_checksum"] != self._base_checksum:
+            raise CheckpointError(
+                f"{checkpoint.directory} holds adapters of another base model than model.path has weights of. Put those back that "
+                f"they were trained on."
+            )
+        load_state(checkpoint.directory, checkpoint.manifest, engine.state, self._ranks)
 
     @property
     def is_insurance_due(self) -> bool:

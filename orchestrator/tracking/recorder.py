@@ -1,5 +1,6 @@
 """What rank 0 writes down, in the run's own files. What mirrors them to W&B is another process."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,17 +15,26 @@ class LoggedInterval:
 
     Attributes:
         step: the last of them, counted from 1.
+        steps: how many they are.
         total_tokens: trained tokens of each source since the run began.
+        epochs: passes over each source since then.
+        updates: that have seen each source since then.
         losses: sum of the interval's token losses of each source, in nats.
         tokens: the interval's trained tokens of each source.
         learning_rate: of the last step.
         gradient_norm: of the last step, before clipping.
         data_checksum: of the interval's sequences.
         step_seconds, wait_seconds: means over the steps: the whole step, and its wait for data.
+        memory_bytes: the most that a rank has needed.
+        tflops_per_rank: what the model needed for the steps' tokens, by a rank and second; none: it is not known.
+        peak_tflops_per_rank: what the device could do; none: it is not known.
     """
 
     step: int
+    steps: int
     total_tokens: Sequence[int]
+    epochs: Sequence[float]
+    updates: Sequence[int]
     losses: Sequence[float]
     tokens: Sequence[int]
     learning_rate: float
@@ -32,6 +42,9 @@ class LoggedInterval:
     data_checksum: int
     step_seconds: float
     wait_seconds: float
+    memory_bytes: int
+    tflops_per_rank: float | None
+    peak_tflops_per_rank: float | None
 
     def record(self, names: Sequence[str]) -> dict[str, Any]:
         """The line of metrics.jsonl. What the interval did not train has no loss in it."""
@@ -42,12 +55,23 @@ class LoggedInterval:
             **({"loss": sum(self.losses) / sum(self.tokens)} if any(self.tokens) else {}),
             **by_source,
             **{f"tokens/{name}": count for name, count in zip(names, self.total_tokens, strict=True)},
+            **{f"epochs/{name}": passes for name, passes in zip(names, self.epochs, strict=True)},
+            **{f"updates/{name}": count for name, count in zip(names, self.updates, strict=True)},
             "lr": self.learning_rate,
             "grad_norm": self.gradient_norm,
             "data_checksum": self.data_checksum,
             "step_seconds": self.step_seconds,
             "data_wait_seconds": self.wait_seconds,
+            "tokens_per_second": sum(self.tokens) / (self.step_seconds * self.steps),
+            "memory_bytes": self.memory_bytes,
+            **self._utilisation(),
         }
+
+    def _utilisation(self) -> dict[str, float]:
+        """Model FLOP utilisation, beside the peak that it is a share of."""
+        found = {"tflops_per_rank": self.tflops_per_rank, "peak_tflops_per_rank": self.peak_tflops_per_rank}
+        known = {key: value for key, value in found.items() if value is not None}
+        return known | ({"mfu": known["tflops_per_rank"] / known["peak_tflops_per_rank"]} if len(known) == len(found) else {})
 
 
 class Recorder:
@@ -72,6 +96,7 @@ class Recorder:
         """
         record = interval.record(self._names) if interval else {"step": step, "tokens": 0}
         record |= {f"heldout/{name}": statistics.fmean(losses) for name, losses in heldout.items() if losses}
+        record |= {f"heldout_se/{name}": _standard_error(losses) for name, losses in heldout.items() if len(losses) > 1}
         for name, losses in heldout.items():
             self._heldout.write({"step": step, "source": name, "losses": losses})
         self._metrics.write(record)
@@ -79,3 +104,9 @@ class Recorder:
     def close(self) -> None:
         self._metrics.close()
         self._heldout.close()
+
+
+def _standard_error(losses: Sequence[float]) -> float:
+    """Of their mean, from the sample variance, as if the sequences were independent."""
+    mean, num = statistics.fmean(losses), len(losses)
+    return math.sqrt(math.fsum((loss - mean) ** 2 for loss in losses) / (num - 1) / num)

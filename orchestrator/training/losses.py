@@ -47,12 +47,14 @@ class Interval:
         tokens: trained tokens of each source.
         wait_seconds: how long a rank waited for data, the mean over ranks.
         data_checksum: of the sequences.
+        memory_bytes: the most that a rank has needed.
     """
 
     losses: list[float]
     tokens: list[int]
     wait_seconds: float
     data_checksum: int
+    memory_bytes: int
 
 
 class IntervalSums:
@@ -90,11 +92,22 @@ class IntervalSums:
         """Count a wait for data."""
         self._sums[0, -1] += seconds
 
-    def collect(self) -> Interval:
-        """Sum over all ranks, and begin anew. A collective: every rank calls it."""
+    def collect(self, memory_bytes: int = 0) -> Interval:
+        """Sum over all ranks, and begin anew. A collective: every rank calls it.
+
+        Args:
+            memory_bytes: that this rank has needed.
+        """
         self._sums[1, -1] = 1
-        if torch.distributed.is_initialized():
-            torch.distributed.all_reduce(self._sums)
-        (*losses, checksum, wait), (*tokens, _, ranks) = self._sums.tolist()
+        rank, world_size = (
+            (torch.distributed.get_rank(), torch.distributed.get_world_size()) if torch.distributed.is_initialized() else (0, 1)
+        )
+        memory = self._sums.new_zeros(world_size)  # a place for each rank: so the sum that is made anyway tells the most
+        memory[rank] = memory_bytes
+        table = torch.cat([self._sums.flatten(), memory])
+        if world_size > 1:
+            torch.distributed.all_reduce(table)
+        (*losses, checksum, wait), (*tokens, _, ranks) = table[:-world_size].view_as(self._sums).tolist()
         self._sums.zero_()
-        return Interval(losses, [int(count) for count in tokens], wait / ranks, int(checksum) % (1 << BITS))
+        most = int(table[-world_size:].max())
+        return Interval(losses, [int(count) for count in tokens], wait / ranks, int(checksum) % (1 << BITS), most)

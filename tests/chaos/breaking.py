@@ -46,7 +46,7 @@ def command(*words: str, folder: Path, fault: str = "", **environment: str) -> I
         environment: more variables.
     """
     faults = {"PYTHONPATH": str(FAULTS), "MIDTRAIN_FAULT": fault, "MIDTRAIN_FAULT_FILE": str(folder / "fault")} if fault else {}
-    given = os.environ | {"HF_HUB_OFFLINE": "1"} | faults | environment
+    given = os.environ | {"HF_HUB_OFFLINE": "1", "MIDTRAIN_CHAOS": str(os.getpid())} | faults | environment
     process = subprocess.Popen(
         [MIDTRAIN, *words], cwd=folder, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
@@ -146,14 +146,19 @@ def trained_data(run: Path) -> list[tuple[int, int]]:
 
 
 def traces() -> set[str]:
-    """Processes of Ray and ours, and files of theirs outside run directories."""
-    names = ("ray::", "raylet", "gcs_", "wandb-core")
-    processes = {
-        f"process {p.pid} {p.info['name']}" for p in psutil.process_iter(["name", "status"]) if (p.info["name"] or "").startswith(names)
-    }
+    """Processes that a case has started, and what Ray, W&B and torch have in places for temporary files."""
+    processes = [process for process in psutil.process_iter() if is_ours(process)]
     patterns = ("ray*", "midtrain-*", "*wandb*", "torchinductor*", "pymp-*")
-    places = [*Path("/dev/shm").glob("*"), *(place for pattern in patterns for place in Path("/tmp").glob(pattern))]
-    return processes | set(map(str, places))
+    places = {place for pattern in patterns for place in Path("/tmp").glob(pattern)} | set(Path("/dev/shm").glob("*"))
+    return {f"process {process.pid} {process.name()}" for process in processes} | set(map(str, places))
+
+
+def is_ours(process: psutil.Process) -> bool:
+    """Whether a process was started by a command of these tests, and lives."""
+    try:
+        return process.environ().get("MIDTRAIN_CHAOS") == str(os.getpid()) and process.status() != "zombie"
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return False
 
 
 def finishes(run: Path, reference: Path) -> None:

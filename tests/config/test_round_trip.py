@@ -114,6 +114,7 @@ trainings = warmups.flatmap(
         gradient_clip=positive,
         seed=st.integers(0, 2**63),
         log_every_steps=counts,
+        peak_tflops_per_rank=st.none() | positive,
     )
 )
 
@@ -135,7 +136,9 @@ def configs(draw: st.DrawFn) -> Config:
     by_name = draw(st.dictionaries(names, sources(), min_size=1, max_size=3))
     return Config(
         run=RunConfig(name=draw(names), dir=draw(texts)),
-        model=ModelConfig(path=draw(texts), initialise=draw(st.sampled_from(["pretrained", "scratch"])), description=draw(texts)),
+        model=ModelConfig(
+            path=draw(texts), start_from=None, initialise=draw(st.sampled_from(["pretrained", "scratch"])), description=draw(texts)
+        ),
         sources=by_name,
         corpus=draw(corpora()),
         shards=ShardsConfig(

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import RunExistsError
-from orchestrator.runs.attempts import Status, Stop, only_attempt, read_status, start_attempt, stop_attempt
+from orchestrator.report.records import pair_attempts
+from orchestrator.runs.attempts import Status, Stop, enter_placement, only_attempt, read_status, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.lines import read_lines
 
 DONE = Stop(step=10, reason="all steps are done", reason_class="done", exit_code=0)
 PREEMPTED = Stop(step=4, reason="stopped by SIGTERM", reason_class="preempted", exit_code=75)
@@ -152,6 +155,30 @@ def test_a_last_line_that_a_power_cut_tore_is_not_a_line(run: RunDirectory, torn
     assert start_attempt(run, world_size=1, from_step=0) == 2
     stop_attempt(run, 2, DONE)
     assert read_status(run) == Status(state="finished", attempts=2, reason="all steps are done", reason_class="done", exit_code=0)
+
+
+def test_a_run_that_was_lost_on_its_way_to_another_world_size_is_not_finished(run: RunDirectory) -> None:
+    resized = Stop(step=50, reason="to go on at another world size", reason_class="resize", exit_code=0)
+    stop_attempt(run, start_attempt(run, world_size=2, from_step=0), resized)
+    assert read_status(run).state == "stopped"
+
+
+def test_a_stop_that_an_older_attempt_enters_late_does_not_hide_the_newer_one(run: RunDirectory) -> None:
+    older = start_attempt(run, world_size=2, from_step=0)
+    start_attempt(run, world_size=2, from_step=0)
+    stop_attempt(run, older, DONE)
+    assert read_status(run).state == "lost"
+
+
+def test_a_placement_says_where_the_ranks_are_and_how_long_they_were_in_each_phase_the_stop(run: RunDirectory) -> None:
+    attempt = start_attempt(run, world_size=4, from_step=0)
+    enter_placement(run, attempt, world_size=3, hosts=["a", "b"])
+    assert read_status(run).state == "lost"
+    stop_attempt(run, attempt, replace(DONE, seconds={"load": 1.23456}))
+    _, placed, stop = ledger(run)
+    assert [placed[key] for key in ("event", "attempt", "world_size", "hosts")] == ["placed", 1, 3, ["a", "b"]]
+    assert stop["seconds"] == {"load": 1.235}
+    assert pair_attempts(read_lines(run.attempts))[0].world_size == 3
 
 
 @pytest.fixture(scope="module")

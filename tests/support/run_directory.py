@@ -13,6 +13,7 @@ import xxhash
 
 from orchestrator.checkpoints.store import COMMIT, MANIFEST, step_directory
 from orchestrator.config.load import dump_config, load_config
+from orchestrator.mixture.exposure import epochs, updates_within
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import write_plan
 from orchestrator.mixture.planning import make_plan
@@ -136,7 +137,10 @@ def _interval(plan: Plan, made_up: MadeUpRun, previous: int, step: int, pick: np
     means = [_loss(source, step / plan.steps) + pick.normal(0, 0.12) for source in made_up.sources.values()]
     return LoggedInterval(
         step=step,
+        steps=step - previous,
         total_tokens=total.tolist(),
+        epochs=[epochs(int(count), source) for count, source in zip(total, plan.sources, strict=True)],
+        updates=updates_within(plan, 1, step),
         losses=[float(count * mean) for count, mean in zip(tokens, means, strict=True)],
         tokens=tokens.tolist(),
         learning_rate=1e-2 * min(1.0, step / 5) * (0.55 + 0.45 * math.cos(math.pi * step / plan.steps)),
@@ -144,6 +148,9 @@ def _interval(plan: Plan, made_up: MadeUpRun, previous: int, step: int, pick: np
         data_checksum=0,
         step_seconds=2.0 + float(pick.normal(0, 0.05)),
         wait_seconds=0.012,
+        memory_bytes=3_000_000_000,
+        tflops_per_rank=0.4,
+        peak_tflops_per_rank=1.0,
     )
 
 

@@ -1,6 +1,7 @@
 """What rank 0 writes of a step: exact losses by source, held-out means, and the run's own files before anything else."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from orchestrator.tracking.recorder import LoggedInterval, Recorder
 
 INTERVAL = LoggedInterval(
     step=4,
+    steps=3,
     total_tokens=[300, 0, 1000],
+    epochs=[1.5, 0.0, 0.25],
+    updates=[2, 0, 4],
     losses=[250.0, 0.0, 1500.0],
     tokens=[100, 0, 500],
     learning_rate=1e-4,
@@ -19,6 +23,9 @@ INTERVAL = LoggedInterval(
     data_checksum=77,
     step_seconds=2.0,
     wait_seconds=0.25,
+    memory_bytes=4096,
+    tflops_per_rank=100.0,
+    peak_tflops_per_rank=400.0,
 )
 
 
@@ -41,20 +48,41 @@ def test_an_interval_is_one_line_with_the_mean_loss_of_each_source_that_it_train
             "tokens/spec": 300,
             "tokens/docs": 0,
             "tokens/code": 1000,
+            "epochs/spec": 1.5,
+            "epochs/docs": 0.0,
+            "epochs/code": 0.25,
+            "updates/spec": 2,
+            "updates/docs": 0,
+            "updates/code": 4,
             "lr": 1e-4,
             "grad_norm": 0.5,
             "data_checksum": 77,
             "step_seconds": 2.0,
             "data_wait_seconds": 0.25,
+            "tokens_per_second": 100.0,
+            "memory_bytes": 4096,
+            "tflops_per_rank": 100.0,
+            "peak_tflops_per_rank": 400.0,
+            "mfu": 0.25,
         }
     ]
     assert list(read_lines(tmp_path / "heldout.jsonl")) == []
 
 
+def test_on_hardware_that_is_not_known_there_is_no_utilisation(recorder: Recorder, tmp_path: Path) -> None:
+    recorder.write(4, replace(INTERVAL, peak_tflops_per_rank=None), {})
+    recorder.write(5, replace(INTERVAL, step=5, tflops_per_rank=None), {})
+    no_peak, no_formula = (line.keys() for line in read_lines(tmp_path / "metrics.jsonl"))
+    assert not {"mfu", "peak_tflops_per_rank"} & no_peak
+    assert not {"mfu", "tflops_per_rank"} & no_formula
+
+
 def test_before_the_first_step_there_is_only_the_held_out_loss(recorder: Recorder, tmp_path: Path) -> None:
     recorder.write(0, None, {"spec": [1.0, 2.0], "docs": [], "code": [4.0]})
     recorder.close()
-    assert list(read_lines(tmp_path / "metrics.jsonl")) == [{"step": 0, "tokens": 0, "heldout/spec": 1.5, "heldout/code": 4.0}]
+    assert list(read_lines(tmp_path / "metrics.jsonl")) == [
+        {"step": 0, "tokens": 0, "heldout/spec": 1.5, "heldout/code": 4.0, "heldout_se/spec": 0.5}
+    ]
     assert [(line["step"], line["source"], line["losses"]) for line in read_lines(tmp_path / "heldout.jsonl")] == [
         (0, "spec", [1.0, 2.0]),
         (0, "docs", []),

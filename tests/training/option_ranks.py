@@ -54,6 +54,19 @@ def losses_around_a_resume_with_weights_and_moments_on_disk(folder: str) -> dict
     return found
 
 
+def losses_when_compiled(folder: str) -> dict[str, Any]:
+    """Of a few steps at the stages that differ most, and held-out losses between them."""
+    found = {}
+    for name in ("compiled 0", "plain 0", "compiled 3", "plain 3"):
+        kind, stage = name.split()
+        engine = _engine(folder, {"zero_stage": stage, "compile": str(kind == "compiled").lower()})
+        sequences = torch.randint(0, 300, (2, 33), generator=torch.Generator().manual_seed(1))
+        before = engine.heldout_losses(sequences).tolist()
+        made = steps_of(engine, range(3))
+        found[name] = [*before, *made["losses"], *engine.heldout_losses(sequences).tolist()]
+    return found
+
+
 def _engine(folder: str, changes: Mapping[str, object]) -> Engine:
     config = config_of(folder, changes)
     return Engine(config.model, config.training, 2)

@@ -101,6 +101,7 @@ def test_only_trained_tokens_are_counted() -> None:
     trained = torch.tensor([[True, False, True], [False, False, True]])
     sums = IntervalSums(2, torch.device("cpu"))
     sums.add(losses, torch.tensor([1, 0]), trained)
+    sums.end_step(was_made=True)
     interval = sums.collect()
     assert (interval.losses, interval.tokens) == ([32.0, 5.0], [1, 2])
     assert sequence_means(losses, trained).tolist() == [2.5, 32.0]

@@ -59,6 +59,13 @@ def test_attention_is_computed_alike_however_it_is_computed(made: dict[str, Any]
     assert made["eager"]["losses"] == pytest.approx(made["plain 1"]["losses"], abs=1e-5)
 
 
+@pytest.mark.skipif("MIDTRAIN_BUILD_OPERATORS" not in os.environ, reason="torch.compile builds for minutes on two slow cores")
+def test_a_compiled_model_has_the_losses_of_the_plain_one(folder: Path) -> None:
+    made = on_ranks(option_ranks.losses_when_compiled, str(folder), timeout_seconds=580)[0]
+    for stage in (0, 3):
+        assert made[f"compiled {stage}"] == pytest.approx(made[f"plain {stage}"], abs=1e-5)
+
+
 @pytest.mark.skipif("MIDTRAIN_BUILD_OPERATORS" not in os.environ, reason="builds DeepSpeed's async_io for minutes")
 def test_weights_and_moments_on_disk_change_nothing_and_resume_to_the_bit(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model", vocab_size=4096)

@@ -102,11 +102,20 @@ def test_every_logged_step_has_its_losses_and_the_realised_tokens_are_those_of_t
     lines = list(read_lines(run / "metrics.jsonl"))
     assert [line["step"] for line in lines] == list(range(11))
     for line in lines[1:]:
-        assert {"tokens", "loss", "lr", "grad_norm", "step_seconds", "data_wait_seconds"} <= line.keys()
+        measured = {"step_seconds", "data_wait_seconds", "tokens_per_second", "memory_bytes", "tflops_per_rank"}
+        assert {"tokens", "loss", "lr", "grad_norm"} | measured <= line.keys()
         assert abs(line["tokens/spec"] / 32 - 0.25 * 4 * line["step"]) <= 1
         assert line["tokens"] == line["step"] * 128 == sum(line[f"tokens/{name}"] for name in ("spec", "code", "docs"))
     assert [line["step"] for line in lines if "heldout/spec" in line] == [0, 5, 10]
     assert lines[-1]["heldout/spec"] < lines[0]["heldout/spec"] - 0.5
+    assert 0 < lines[-1]["heldout_se/spec"] < 0.5
+
+
+def test_the_epochs_and_updates_of_each_source_are_those_of_the_plan(folder: Path, run: Path) -> None:
+    *_, last = read_lines(run / "metrics.jsonl")
+    for source in as_json("plan", *overrides(folder), "--json", folder=folder)["sources"]:
+        assert last[f"epochs/{source['name']}"] == pytest.approx(source["epochs"])
+        assert last[f"updates/{source['name']}"] == source["updates"]
 
 
 def test_the_report_and_the_status_for_scripts_have_every_figure(folder: Path, run: Path) -> None:
@@ -162,7 +171,7 @@ def test_a_run_that_is_resumed_in_the_middle_ends_with_the_same_weights_to_the_b
     assert state(broken) == state(run)
     steps = [line["step"] for line in read_lines(broken / "metrics.jsonl")]
     assert steps == list(range(11))
-    timed = {"step_seconds", "data_wait_seconds"}
+    timed = {"step_seconds", "data_wait_seconds", "tokens_per_second", "tflops_per_rank", "memory_bytes"}
     for straight, resumed in zip(read_lines(run / "metrics.jsonl"), read_lines(broken / "metrics.jsonl"), strict=True):
         assert {k: v for k, v in straight.items() if k not in timed} == {k: v for k, v in resumed.items() if k not in timed}
     assert "finished" in midtrain("resume", str(broken), folder=folder).stdout
