@@ -61,6 +61,7 @@ def resume(run: RunDirectory, console: Console, until_step: int | None = None) -
         return
     with only_attempt(run):
         check_planned(run, config, plan)
+        _newest_checkpoint(run, plan, config, console)  # what cannot be resumed is refused before anything is written
         _supervise(run, config, plan, console, until_step)
 
 
