@@ -12,7 +12,7 @@ FAULT = f"nan:{NAN_STEP}"
 
 
 def test_it_is_skipped_by_all_ranks_and_the_weights_are_those_of_a_run_that_never_met_it(folder: Path) -> None:
-    run, twin = folder / "runs" / "nan", folder / "runs" / "nan-twin"
+    run, twin = folder / "runs" / "not-finite", folder / "runs" / "not-finite-twin"
     with train(run, folder, fault=FAULT) as process:
         said = ended(process)
     assert f"step {NAN_STEP} skipped: its loss or gradient was not finite" in said
