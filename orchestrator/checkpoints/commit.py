@@ -40,7 +40,7 @@ def save_checkpoint(
         state: of this rank.
         facts: what the manifest records beside the files.
         ranks: the others.
-        may_commit: whether the run is still this attempt's; asked on rank 0 right before COMMIT.
+        may_commit: whether the run is still this attempt's; asked on rank 0 before anything is touched, and right before COMMIT.
 
     Returns:
         The bytes of all files.
@@ -50,7 +50,7 @@ def save_checkpoint(
         CheckpointError: this step is committed already, or the run is another attempt's.
     """
     directory = step_directory(checkpoints, step)
-    from_rank_zero(ranks, lambda: _attempt_on_disk(lambda: _make_room(directory)))
+    from_rank_zero(ranks, lambda: _attempt_on_disk(lambda: _make_room(directory, may_commit)))
     file = StateFile(directory, ranks.rank, state)
     try:
         _on_every_rank(ranks, file.reserve)
@@ -85,8 +85,9 @@ def _attempt_on_disk(action: Callable[[], None]) -> None:
         raise SaveFailed(f"rank 0: {error}") from None
 
 
-def _make_room(directory: Path) -> None:
+def _make_room(directory: Path, may_commit: Callable[[], bool]) -> None:
     """An empty directory for the save. What an interrupted save left there has no COMMIT, so it is no checkpoint and goes."""
+    _refuse_another_attempts(directory, may_commit)
     if is_committed(directory):
         raise CheckpointError(f"{directory} is committed already, and a checkpoint is never overwritten.")
     if directory.exists():
@@ -102,7 +103,11 @@ def _commit(directory: Path, step: int, facts: Mapping[str, Any], written: list[
         sync_directory(folder)
     manifest = json.dumps({"step": step, **facts, "checksums": checksums, "files": listed}, indent=2).encode() + b"\n"
     write_whole(directory / MANIFEST, manifest)
-    if not may_commit():
-        raise CheckpointError(f"{directory} was not committed: another attempt has taken the run over.")
+    _refuse_another_attempts(directory, may_commit)
     commit = {"step": step, "manifest": xxhash.xxh3_128_hexdigest(manifest)}
     write_whole(directory / COMMIT, json.dumps(commit).encode() + b"\n")
+
+
+def _refuse_another_attempts(directory: Path, may_commit: Callable[[], bool]) -> None:
+    if not may_commit():
+        raise CheckpointError(f"{directory} was not committed: another attempt has taken the run over.")

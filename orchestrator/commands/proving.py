@@ -48,7 +48,7 @@ class Proof:
 
 
 def prove_resume(config: Config, proof: Proof, console: Console) -> dict[str, Any]:
-    """Train straight; train, kill and resume; compare. Nothing is left behind, unless they differ.
+    """Train straight; train, kill and resume; compare. Nothing is left behind when they are the same.
 
     Returns:
         `{world_size, resumed_world_size, zero_stage, precision, bound, same, kept, steps: [{step, sequences, same_data, straight, resumed,
@@ -80,7 +80,7 @@ def prove_resume(config: Config, proof: Proof, console: Console) -> dict[str, An
         _run_to(broken, proof.last)
         result = _compare(straight, broken, config, plan, proof)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        console.note(f"the runs of the proof are kept, with their logs, in {folder}")
         raise
     if result["same"]:
         shutil.rmtree(folder)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from orchestrator.checkpoints.ranks import Ranks
 from orchestrator.config.training import NumericsConfig
 from orchestrator.errors import NumericsError
 from orchestrator.runs.directory import RunDirectory
@@ -21,15 +22,15 @@ class Numerics:
         guard: of the updates to come; none when no leap is minded.
     """
 
-    def __init__(self, run: RunDirectory, config: NumericsConfig, *, attempt: int, rank: int) -> None:
+    def __init__(self, run: RunDirectory, config: NumericsConfig, *, attempt: int, ranks: Ranks) -> None:
         """
         Args:
             run: its directory.
             config: what to do.
             attempt: this one's number.
-            rank: of this process; rank 0 writes.
+            ranks: all of them; rank 0 writes.
         """
-        self._run, self._config, self._attempt, self._rank = run, config, attempt, rank
+        self._run, self._config, self._attempt, self._ranks = run, config, attempt, ranks
         self.skipped = skipped_steps(read_skips(run))
         self.guard: SpikeGuard | None = None
 
@@ -77,8 +78,9 @@ class Numerics:
                 f"training.numerics.max_skipped_steps={limit}. Lower training.learning_rate, look at the data (`midtrain replay --step "
                 f"{skip.last_step}`), or raise the limit, and resume."
             )
-        if self._rank == 0:
+        if self._ranks.rank == 0:
             write_skip(self._run, skip)
             which = f"step {skip.last_step}" if skip.first_step == skip.last_step else f"steps {skip.first_step} to {skip.last_step}"
             values: dict[str, Any] = {"first_step": skip.first_step, "last_step": skip.last_step}
             append_event(self._run, self._attempt, "skipped", **values, message=f"{which} skipped: {skip.reason}")
+        self._ranks.barrier()  # it is on disk before any rank goes on, or ends the attempt

@@ -100,7 +100,7 @@ class _RankAttempt:
         self._engine = Engine(config.model, config.training, self._ranks.world_size)
         if config.feed.document_attention:
             self._engine.require_document_attention()
-        self._numerics = Numerics(run, config.training.numerics, attempt=job.attempt, rank=self._ranks.rank)
+        self._numerics = Numerics(run, config.training.numerics, attempt=job.attempt, ranks=self._ranks)
         self._saves = RunSaves(run, config, plan, token=vitals().token, ranks=self._ranks)
         state = self._saves.resume(self._engine)
         self._numerics.open_guard(self._engine.device, state["guard"])
@@ -148,7 +148,7 @@ class _RankAttempt:
         self._interval.append(done)
         self._beacon.enter("step", step=done.step)
         is_last = done.step == self._last
-        ending = None if is_last else self._stopping.after_step(done.step, is_insurance_due=self._saves.is_insurance_due)
+        ending = None if is_last else self._stopping.after_step(done.step, is_insurance_due=self._saves.wants_insurance())
         if ending and ending.kind == "superseded":
             return ending
         evaluates = self._is_due(done.step, self._config.evaluation.every_steps)

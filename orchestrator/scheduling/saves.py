@@ -47,7 +47,7 @@ class RunSaves:
     def __init__(self, run: RunDirectory, config: Config, plan: Plan, *, token: Token, ranks: TorchRanks) -> None:
         self._run, self._config, self._plan, self._attempt, self._ranks = run, config, plan, token.attempt, ranks
         self._tell = partial(append_event, run, token.attempt)
-        self._began = time.monotonic()  # the newest save, or the attempt
+        self._began = time.monotonic()  # the newest save that was wished for or made, or the attempt
         self._base_checksum: int | None = None
         self._newest = 0
         self._saver = Saver(
@@ -88,11 +88,13 @@ class RunSaves:
             )
         load_state(checkpoint.directory, checkpoint.manifest, engine.state, self._ranks)
 
-    @property
-    def is_insurance_due(self) -> bool:
-        """By rank 0's clock."""
+    def wants_insurance(self) -> bool:
+        """Whether an insurance save is due, by rank 0's clock; it says so once an interval, as the ranks agree on it a step later."""
         seconds = self._config.checkpoints.insurance_minutes * 60
-        return self._ranks.rank == 0 and 0 < seconds <= time.monotonic() - self._began
+        is_due = self._ranks.rank == 0 and 0 < seconds <= time.monotonic() - self._began
+        if is_due:
+            self._began = time.monotonic()
+        return is_due
 
     def newest_step(self) -> int:
         """Of the newest checkpoint, 0 for none; waits for the save in flight."""

@@ -156,6 +156,15 @@ def test_an_attempt_that_lost_the_run_commits_nothing(tmp_path: Path) -> None:
     assert not is_committed(step_directory(tmp_path, 5))
 
 
+def test_an_attempt_that_lost_the_run_touches_nothing_of_the_newer_ones_save(tmp_path: Path) -> None:
+    left = step_directory(tmp_path, 5) / state_path(0)
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half of the newer attempt's")
+    with pytest.raises(CheckpointError, match="another attempt has taken the run over"):
+        save_checkpoint(tmp_path, 5, state_of(), facts={}, ranks=Alone(), may_commit=lambda: False)
+    assert left.read_bytes() == b"half of the newer attempt's"
+
+
 def test_a_state_of_nothing_is_saved_too(tmp_path: Path) -> None:
     save(tmp_path, 5, RankState([], np.empty((3, 0), dtype=np.float32)))
     assert load_file(step_directory(tmp_path, 5) / state_path(0)) == {}

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 from orchestrator.scheduling.leftovers import own_folder, sweep
+from tests.support.waiting import gone, wait_for
 
 # A command with a directory, and a process started for it that survives it in a session of its own, as Ray's agents do.
 COMMAND = """
@@ -36,17 +37,6 @@ def command() -> Iterator[tuple[subprocess.Popen[str], Path, psutil.Process]]:
         process.wait()
         if survivor.is_running():
             survivor.kill()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_the_next_command_clears_away_what_a_killed_one_left() -> None:

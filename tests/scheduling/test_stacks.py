@@ -2,8 +2,7 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import psutil
 from orchestrator.scheduling.phases import Sighting
 from orchestrator.scheduling.stacks import end_on_node
 from tests.scheduling.sightings import sighting
+from tests.support.waiting import gone, wait_for
 
 HANGING = """
 import faulthandler, signal, subprocess, sys, threading
@@ -38,17 +38,6 @@ def hanging(log: Path, rank: int) -> Iterator[tuple[psutil.Process, psutil.Proce
         process.wait()
         if child.is_running():
             child.kill()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_all_ranks_write_the_stacks_of_all_threads_and_go_with_their_children(tmp_path: Path) -> None:
