@@ -91,6 +91,7 @@ class Beacon:
     A process that is stopped goes silent, and one that waits for it does not: that tells them apart.
 
     Attributes:
+        node: Ray's id of the node that the rank is on.
         wishes: what the driver has asked for.
     """
 
@@ -103,9 +104,10 @@ class Beacon:
             look: called every second in the beacon's thread, for whatever else a rank must look at without waiting for it.
         """
         self._board, self._rank, self._look = board, rank, look
+        self.node: str = ray.get_runtime_context().get_node_id()
         self._who = {
             "host": socket.gethostname(),
-            "node": ray.get_runtime_context().get_node_id(),
+            "node": self.node,
             "pid": os.getpid(),
             "created": psutil.Process().create_time(),
             "log": log,

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,16 @@ from orchestrator.runs.directory import RunDirectory
 from orchestrator.scheduling.asked import note_signals
 from orchestrator.scheduling.attempt import AttemptJob, Outcome, dump, load_job
 from orchestrator.scheduling.board import Board
-from orchestrator.scheduling.cluster import cluster_nodes, ray_cluster
-from orchestrator.scheduling.gang import Gang, GangPlace, Observation, RankLostError, is_infrastructure, start_gang
+from orchestrator.scheduling.cluster import cluster_nodes, draining_nodes, ray_cluster
+from orchestrator.scheduling.gang import Gang, GangPlace, RankLostError, rank_environment, start_gang
 from orchestrator.scheduling.phases import Sighting, limits
 from orchestrator.scheduling.placement import feed_places
 from orchestrator.scheduling.sizes import Batch, largest_world_size, room_for_ranks
 from orchestrator.scheduling.stacks import end_ranks
+from orchestrator.scheduling.vitals import Observation
 from orchestrator.scheduling.watch import HungError, ResizedError, Rules, Watch
 
 _LOOK_SECONDS = 1.0
-_NEIGHBOUR_SECONDS = 1.5
 
 
 class Driver:
@@ -73,18 +74,19 @@ class Driver:
 
     def _drive(self) -> dict[str, Any]:
         scheduling, shards = self._config.scheduling, self._config.shards
-        with ray_cluster(scheduling.world_size, scheduling.world_size * scheduling.gpus_per_rank):
+        gpus, variables = scheduling.gpus_per_rank, rank_environment(scheduling.gpus_per_rank)
+        with ray_cluster(scheduling.world_size, scheduling.world_size * gpus, variables) as environment:
             note_signals(scheduling.preemption.signals)  # after Ray has set handlers of its own
             nodes = self._choose_nodes()
-            places = feed_places(nodes, self._config.feed, gpus_per_rank=scheduling.gpus_per_rank)
+            places = feed_places(nodes, self._config.feed, gpus_per_rank=gpus)
             workers = start_workers(
                 self._run.plan, Path(shards.dir), places, packing=shards.packing, document_attention=self._config.feed.document_attention
             )
             board = Board()
-            gang = self._start_gang(board, workers)
-            self._watch = Watch(gang, board, self._rules(), is_orphaned=self._orphaned.is_set, began=self._began)
-            ending: dict[str, Any] = self._watch.until_it_ends()
-            return ending
+            with closing(self._start_gang(board, workers, environment)) as gang:
+                self._watch = Watch(gang, board, self._rules(), is_orphaned=self._orphaned.is_set, began=self._began)
+                ending: dict[str, Any] = self._watch.until_it_ends()
+                return ending
 
     def _choose_nodes(self) -> Sequence[Mapping[str, Any]]:
         """The nodes to use, once there is room on them; how many ranks they take is entered into the ledger."""
@@ -117,17 +119,23 @@ class Driver:
 
     def _feasible_world_size(self) -> int | None:
         training, largest = self._config.training, self._config.scheduling.world_size
-        if self._smallest == largest:  # not elastic: Ray Train waits for the nodes
+        if self._smallest == largest:  # not elastic: the gang waits for the nodes
             return largest
         batch = Batch(sequences_per_step=training.sequences_per_step, micro_batch=training.micro_batch)
         return largest_world_size(self._room(), batch, smallest=self._smallest, largest=largest)
 
-    def _start_gang(self, board: Board, workers: Sequence[Any]) -> Gang:
+    def _start_gang(self, board: Board, workers: Sequence[Any], environment: Mapping[str, str]) -> Gang:
         job, scheduling = self._job, self._config.scheduling
+        place = GangPlace(
+            world_size=self._world_size,
+            gpus_per_rank=scheduling.gpus_per_rank,
+            excluded_nodes=self._excluded(),
+            environment=environment,
+        )
         return start_gang(
             _rank,
             {"run": self._run.root, "attempt": job.token.attempt, "workers": workers, "until_step": job.until_step},
-            GangPlace(world_size=self._world_size, gpus_per_rank=scheduling.gpus_per_rank, excluded_nodes=self._excluded()),
+            place,
             Observation(run=self._run.root, token=job.token, board=board.actor, signals=scheduling.preemption.signals),
         )
 
@@ -138,6 +146,7 @@ class Driver:
             world_size=self._world_size,
             from_step=self._job.from_step,
             feasible_world_size=self._feasible_world_size,
+            draining_nodes=draining_nodes,
             end_ranks=end_ranks,
             logs=self._run.logs(self._job.token.attempt),
         )
@@ -168,15 +177,10 @@ class Driver:
 
 
 def _rank(job: dict[str, Any]) -> dict[str, Any]:
-    """What Ray Train calls on a rank. DeepSpeed and the models are imported there, not here."""
+    """What every rank does. DeepSpeed and the models are imported there, not here."""
     from orchestrator.scheduling.rank import run_rank
 
-    try:
-        return run_rank(job)
-    except Exception as error:
-        if is_infrastructure(error):  # most likely a neighbour died: let its death be noticed first, as the cause
-            time.sleep(_NEIGHBOUR_SECONDS)
-        raise
+    return run_rank(job)
 
 
 def _public_class(error: OrchestratorError) -> str:

@@ -1,39 +1,30 @@
-"""The ranks of a run as one gang: placed, started and ended together by Ray Train. What failed comes back as an error of ours."""
+"""The ranks of a run as one gang: placed all or none, started and ended together. What failed comes back as an error of ours."""
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotDoneError
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")  # ranks have logs of their own
-os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # how soon a rank that died is noticed
-# What takes too long is for our deadlines to say, which name the phase and the rank; Ray Train's own are only put out of the way.
-os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(7 * 86400))
-os.environ.setdefault("RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S", str(7 * 86400))
-os.environ.setdefault("TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S", "5")
-
 import ray
-from ray import train as ray_train
-from ray.exceptions import RayError
-from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
-from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
-from ray.train.v2._internal.execution.context import get_train_context
-from ray.train.v2.api.exceptions import PreemptionError, TrainingFailedError, WorkerGroupError
+from ray.exceptions import RayError, RayTaskError
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from orchestrator.errors import InfrastructureError, NodePreemptedError, OrchestratorError, RankFailedError
+from orchestrator.errors import InfrastructureError, OrchestratorError, RankFailedError
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.runs.fence import Token
+from orchestrator.scheduling.rank_process import Membership, RankProcess, Standing
+from orchestrator.scheduling.vitals import Observation
 
-# An attempt is tried once (law 5): by default Ray Train would start the ranks again, from the checkpoint that the attempt began with.
-_NO_RETRY = FailureConfig(max_failures=0, controller_failure_limit=0, max_preemption_failures=0)
+_SIBLING_SECONDS = 0.3  # processes that die together are heard of one by one
+_CAUSE_SECONDS = 2.0  # a rank whose neighbour died often fails before the death is heard of
 
 # glibc hands large blocks back at once, and a step that gets them anew has a page fault for each 4 KiB: a fifth of its time on a CPU.
 _KEEP_MEMORY = f"glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold={1 << 32}:glibc.malloc.trim_threshold={1 << 34}"
+
+References = list[Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,21 +35,13 @@ class GangPlace:
         world_size: ranks.
         gpus_per_rank: 0 for gloo on CPUs, else NCCL.
         excluded_nodes: Ray's ids of nodes that are not to be used.
+        environment: variables that their processes are to be started with, beyond those of the cluster.
     """
 
     world_size: int
     gpus_per_rank: int
     excluded_nodes: Sequence[str] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Observation:
-    """What every rank's process is given before anything in it can hang; see `open_vitals`."""
-
-    run: Path
-    token: Token
-    board: Any
-    signals: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class RankLostError(InfrastructureError):
@@ -74,10 +57,17 @@ class RankLostError(InfrastructureError):
 
 
 class Gang:
-    """Ranks at work."""
+    """Ranks at work. It goes on only while someone waits for it, in the thread that waits."""
 
-    def __init__(self, outcome: "Future[Any]", world_size: int, logs: Path) -> None:
-        self._outcome, self._world_size, self._logs = outcome, world_size, logs
+    def __init__(self, course: Generator[References, References, Any]) -> None:
+        """
+        Args:
+            course: yields references, is sent those of them that are done, and returns what the gang returns.
+        """
+        self._course, self._awaited = course, next(course)
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._is_over = False
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end, for so long at most.
@@ -85,10 +75,17 @@ class Gang:
         Returns:
             Whether it has ended.
         """
-        try:
-            self._outcome.exception(seconds)
-        except NotDoneError:
-            return False
+        deadline = time.monotonic() + seconds
+        while not self._is_over:
+            try:
+                done, _ = ray.wait(self._awaited, timeout=max(0.0, deadline - time.monotonic()))
+                if not done:
+                    return False
+                self._awaited = self._course.send(done)
+            except StopIteration as end:
+                self._result, self._is_over = end.value, True
+            except (OrchestratorError, RayError) as error:
+                self._error, self._is_over = error, True
         return True
 
     def result(self) -> Any:
@@ -96,77 +93,101 @@ class Gang:
 
         Raises:
             OrchestratorError: what the first failing rank raised.
-            InfrastructureError: a rank died, or the gang could not be placed.
-            NodePreemptedError: a node is taken away.
+            InfrastructureError: a rank died, or could not be started.
         """
-        try:
-            return self._outcome.result()
-        except WorkerGroupError as error:
-            raise _first_cause(error, self._logs) from None
-        except PreemptionError as error:
-            raise NodePreemptedError(f"a node is being taken away: {error}. Go on with `midtrain resume`.") from error
-        except (TrainingFailedError, RayError) as error:
-            raise InfrastructureError(
-                f"the gang of {self._world_size} ranks could not be run: {error}. The logs are in {self._logs}."
-            ) from error
+        if isinstance(self._error, RayError):
+            raise InfrastructureError(f"the ranks could not be run: {self._error}. Go on with `midtrain resume`.") from self._error
+        if self._error:
+            raise self._error
+        return self._result
+
+    def close(self) -> None:
+        """End what of it is still at work."""
+        self._course.close()
 
 
-def start_gang(rank_function: Callable[[dict[str, Any]], Any], job: dict[str, Any], place: GangPlace, observation: Observation) -> Gang:
+def start_gang(rank_function: Callable[[Any], Any], job: Any, place: GangPlace, observation: Observation) -> Gang:
     """Start a function on every rank, with a process group between them.
 
     Args:
         rank_function: what each rank does.
         job: its argument.
-        place: how many ranks, and where.
-        observation: what makes them observable; Ray Train's own files go below the attempt's logs.
+        place: how many ranks, and where. They wait there until there is room for all.
+        observation: what makes them observable.
     """
+    return Gang(_course(rank_function, job, place, observation))
+
+
+def _course(
+    rank_function: Callable[[Any], Any], job: Any, place: GangPlace, observation: Observation
+) -> Generator[References, References, Any]:
     logs = RunDirectory(observation.run).logs(observation.token.attempt)
-    gpus = place.gpus_per_rank
-    trainer = TorchTrainer(
-        rank_function,
-        train_loop_config=job,
-        torch_config=_ObservedTorch(backend="nccl" if gpus else "gloo", observation=observation),
-        scaling_config=ScalingConfig(
-            num_workers=place.world_size,
-            use_gpu=gpus > 0,
-            resources_per_worker={"CPU": 1} | ({"GPU": gpus} if gpus else {}),
-            label_selector={ray._raylet.RAY_NODE_ID_KEY: f"!in({', '.join(place.excluded_nodes)})"} if place.excluded_nodes else None,
-        ),
-        run_config=RunConfig(
-            name="gang", storage_path=str(logs), failure_config=_NO_RETRY, worker_runtime_env={"env_vars": rank_environment(gpus)}
-        ),
+    with _processes(place) as processes:
+        standings = yield from _all([process.stand.remote() for process in processes], logs)
+        members = memberships(standings)
+        working = [process.work.remote(member, observation, rank_function, job) for process, member in zip(processes, members, strict=True)]
+        by_rank = sorted(zip(members, working, strict=True), key=lambda pair: pair[0].rank)
+        results = yield from _all([reference for _, reference in by_rank], logs)
+    return results[0]
+
+
+@contextmanager
+def _processes(place: GangPlace) -> Iterator[list[Any]]:
+    """A process a rank, killed at the end: none has anything left to do then, and a rank that hangs in a collective hears nothing else."""
+    group = _reserve(place)
+    processes = [
+        ray.remote(RankProcess)
+        .options(
+            num_cpus=1,
+            num_gpus=place.gpus_per_rank,
+            max_restarts=0,  # an attempt is tried once (law 5)
+            scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index),
+            runtime_env={"env_vars": dict(place.environment)} if place.environment else None,
+        )
+        .remote()
+        for index in range(place.world_size)
+    ]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            ray.kill(process)
+        remove_placement_group(group)
+
+
+def _reserve(place: GangPlace) -> PlacementGroup:
+    """Room for all ranks or for none, on as few nodes as can be."""
+    bundle = {"CPU": 1.0} | ({"GPU": float(place.gpus_per_rank)} if place.gpus_per_rank else {})
+    elsewhere = {ray._raylet.RAY_NODE_ID_KEY: f"!in({', '.join(place.excluded_nodes)})"}
+    return placement_group(
+        [bundle] * place.world_size,
+        strategy="PACK",
+        bundle_label_selector=[elsewhere] * place.world_size if place.excluded_nodes else None,
     )
-    return Gang(_fit(trainer), place.world_size, logs)
 
 
-def _observe(observation: Observation) -> None:
-    """On a rank, in its main thread: the function that trains runs in another, where Python lets nobody take signals."""
-    from orchestrator.scheduling.vitals import open_vitals
+def memberships(standings: Sequence[Standing]) -> list[Membership]:
+    """Number the ranks, those of a node in a row: collectives between neighbours then stay within nodes.
 
-    open_vitals(
-        ray_train.get_context().get_world_rank(),
-        run=observation.run,
-        token=observation.token,
-        board=observation.board,
-        signals=observation.signals,
-    )
-
-
-class _ObservedBackend(TorchConfig().backend_cls):  # type: ignore[misc]
-    """Ray Train's backend for torch, which makes ranks observable before it joins them into a process group."""
-
-    def on_start(self, worker_group: Any, backend_config: Any) -> None:
-        worker_group.execute(_observe, backend_config.observation)
-        super().on_start(worker_group, backend_config)
-
-
-@dataclass
-class _ObservedTorch(TorchConfig):  # type: ignore[misc]
-    observation: Observation | None = None
-
-    @property
-    def backend_cls(self) -> type[_ObservedBackend]:
-        return _ObservedBackend
+    Returns:
+        A membership a standing, in their order.
+    """
+    order = sorted(range(len(standings)), key=lambda index: (standings[index].node, standings[index].gpus, index))
+    first = standings[order[0]]
+    by_index = {}
+    for _, ranked in groupby(enumerate(order), key=lambda pair: standings[pair[1]].node):
+        of_node = list(ranked)
+        gpus = tuple(gpu for _, index in of_node for gpu in standings[index].gpus)
+        for local_rank, (rank, index) in enumerate(of_node):
+            by_index[index] = Membership(
+                rank=rank,
+                world_size=len(standings),
+                local_rank=local_rank,
+                local_world_size=len(of_node),
+                visible_gpus=gpus,
+                meeting=(first.address, first.port),
+            )
+    return [by_index[index] for index in range(len(standings))]
 
 
 def rank_environment(gpus_per_rank: int) -> dict[str, str]:
@@ -174,23 +195,40 @@ def rank_environment(gpus_per_rank: int) -> dict[str, str]:
     return {} if gpus_per_rank else {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": "", "GLIBC_TUNABLES": _KEEP_MEMORY}
 
 
-def _fit(trainer: TorchTrainer) -> "Future[Any]":
-    """Fit in a thread: Ray Train takes over Ctrl-C where it runs in the main one, and then ends as if all were done."""
-    outcome: Future[Any] = Future()
+def _all(references: References, logs: Path) -> Generator[References, References, list[Any]]:
+    """What all ranks return, in their order.
 
-    def fit() -> None:
-        try:
-            outcome.set_result(trainer.fit().return_value)
-        except BaseException as error:
-            outcome.set_exception(error)
+    Raises:
+        OrchestratorError: what made the first of them fail.
+    """
+    waiting = list(references)
+    while waiting:
+        for reference in (yield waiting):
+            waiting.remove(reference)
+            if failure := _failure(reference):
+                raise _first_cause(_failures(references, failure), logs)
+    return list(ray.get(references))
 
-    Thread(target=fit, name="fit", daemon=True).start()
-    return outcome
+
+def _failures(references: References, first: BaseException) -> dict[int, BaseException]:
+    """The failures of ranks, once one has failed, by rank: with a moment for the one that made it fail, where it cannot be the cause."""
+    deadline = time.monotonic() + (_CAUSE_SECONDS if is_infrastructure(first) and not _is_of_a_process(first) else _SIBLING_SECONDS)
+    while True:
+        done, waiting = ray.wait(references, num_returns=len(references), timeout=0.1)
+        failures = {references.index(reference): failure for reference in done if (failure := _failure(reference))}
+        if any(map(_is_of_a_process, failures.values())):
+            deadline = min(deadline, time.monotonic() + _SIBLING_SECONDS)
+        if not waiting or time.monotonic() > deadline:
+            return failures
 
 
-def is_node_taken_away() -> bool:
-    """Whether Ray has announced, to this rank, that it takes a node of the gang away. Unlike Ray Train's own question no collective."""
-    return get_train_context().preemption_context.preemption_info is not None
+def _failure(done: Any) -> BaseException | None:
+    try:
+        ray.get(done)
+    except RayError as error:
+        cause: BaseException | None = getattr(error, "cause", None)  # what a task raised
+        return cause or error
+    return None
 
 
 def is_infrastructure(failure: BaseException) -> bool:
@@ -200,17 +238,19 @@ def is_infrastructure(failure: BaseException) -> bool:
 
 
 def _is_of_a_process(failure: BaseException) -> bool:
-    return isinstance(failure, RayError | WorkerHealthCheckFailedError)
+    return isinstance(failure, RayError) and not isinstance(failure, RayTaskError)
 
 
-def _first_cause(error: WorkerGroupError, logs: Path) -> OrchestratorError:
+def _first_cause(failures: dict[int, BaseException], logs: Path) -> OrchestratorError:
     """What ended the gang: an error of ours, else processes that died, else an exception that nobody foresaw."""
-    failures = {rank: getattr(failure, "_base_exc", failure) for rank, failure in error.worker_failures.items()}  # Ray Train wraps them
     if ours := [failure for failure in failures.values() if isinstance(failure, OrchestratorError)]:
         return ours[0]
-    if died := [rank for rank, failure in failures.items() if _is_of_a_process(failure)]:
-        return RankLostError(f"ranks whose processes died: {', '.join(map(str, died))}.", died)
+    if died := {rank: failure for rank, failure in failures.items() if _is_of_a_process(failure)}:
+        return RankLostError(f"ranks whose processes died: {', '.join(map(str, died))} ({_first_line(*died.values())}).", list(died))
     rank, failure = min(failures.items(), key=lambda item: is_infrastructure(item[1]))
-    first_line = (str(failure).strip().splitlines() or [""])[0]
-    message = f"rank {rank} failed: {type(failure).__name__}: {first_line}. Its log is in {logs}; go on with `midtrain resume`."
+    message = f"rank {rank} failed: {type(failure).__name__}: {_first_line(failure)}. Its log is in {logs}; go on with `midtrain resume`."
     return InfrastructureError(message) if is_infrastructure(failure) else RankFailedError(message)
+
+
+def _first_line(failure: BaseException, *_: BaseException) -> str:
+    return (str(failure).strip().splitlines() or [""])[0].removesuffix(".")

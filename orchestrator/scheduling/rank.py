@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ray
 import torch
 
 from orchestrator.checkpoints.retention import INSURANCE, SCIENCE
@@ -61,7 +60,7 @@ class RankJob:
 
 
 def run_rank(job_values: dict[str, Any]) -> dict[str, Any]:
-    """Train this rank's part of a run to its end. Ray Train calls it on every rank.
+    """Train this rank's part of a run to its end. Every rank calls it.
 
     Args:
         job_values: the fields of a `RankJob`.
@@ -175,7 +174,7 @@ class _RankAttempt:
         mark_bytes = 1 + 4 * self._config.feed.document_attention if self._has_marks else 0  # trained, and documents
         sequence_bytes = (self._plan.sequence_length + 1) * (token_bytes + mark_bytes)
         return load_batches(
-            workers_for(self._job.workers, ray.get_runtime_context().get_node_id()),
+            workers_for(self._job.workers, self._beacon.node),
             range(self._from_step, self._last),
             steps_per_block=steps_per_block(self._config.feed.block_bytes, sequence_bytes=sequence_bytes, sequences_per_rank=each),
             prefetch_blocks=self._config.feed.prefetch_blocks,

@@ -59,7 +59,7 @@ class Stopping:
         wishes = self._vitals.beacon.wishes
         self._agreement.wish("stop", max(asked_to_stop(), wishes.get("stop", 0)))
         self._agreement.wish("resize", wishes.get("resize", 0))
-        self._agreement.wish("drained", int(self._vitals.is_drained))
+        self._agreement.wish("drained", wishes.get("drained", 0))
         self._agreement.wish("superseded", int(self._vitals.superseded_by is not None))
         self._agreement.wish("insurance", int(is_insurance_due))
         self.agreed = agreed = self._agreement.exchange()

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,25 @@ from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import Token, newest_token
 from orchestrator.scheduling.asked import note_signals
 from orchestrator.scheduling.board import Beacon
-from orchestrator.scheduling.gang import is_node_taken_away
 
 _opened: list["Vitals"] = []
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """What every rank's process is given before anything in it can hang.
+
+    Attributes:
+        run: the run directory.
+        token: of the attempt.
+        board: the board's actor.
+        signals: that ask ranks to stop, without SIG.
+    """
+
+    run: Path
+    token: Token
+    board: Any
+    signals: Sequence[str]
 
 
 class Vitals:
@@ -25,34 +42,29 @@ class Vitals:
         token: of this attempt, to look at before anything is committed: `still_ours(run, token)`.
         beacon: tells where the rank is.
         superseded_by: the attempt that has taken the run over, once it was seen.
-        is_drained: whether Ray takes away a node that ranks are on.
     """
 
-    def __init__(self, rank: int, *, run: Path, token: Token, board: Any) -> None:
+    def __init__(self, rank: int, observation: Observation) -> None:
         """
         Args:
             rank: this rank.
-            run: the run directory.
-            token: of this attempt.
-            board: the board's actor.
+            observation: what it is given.
         """
-        self._rank, self._run, self.token = rank, RunDirectory(run), token
+        self._rank, self._run, self.token = rank, RunDirectory(observation.run), observation.token
         self.superseded_by: Token | None = None
-        self.is_drained = False
-        log = _log_to_file(self._run.logs(token.attempt), rank)
+        log = _log_to_file(self._run.logs(self.token.attempt), rank)
         faulthandler.register(signal.SIGQUIT, file=sys.stderr, all_threads=True)  # in C, so that no collective it waits in matters
-        self.beacon = Beacon(board, rank, str(log), look=self._look)
+        self.beacon = Beacon(observation.board, rank, str(log), look=self._look)
 
     def _look(self) -> None:
-        self.is_drained = is_node_taken_away()
         if self._rank == 0 and (newest := newest_token(self._run)) not in (self.token, None):
             self.superseded_by = newest
 
 
-def open_vitals(rank: int, *, run: Path, token: Token, board: Any, signals: Sequence[str]) -> None:
+def open_vitals(rank: int, observation: Observation) -> None:
     """Make this process observable. Call it in the main thread, before anything that can hang."""
-    note_signals(signals)
-    _opened.append(Vitals(rank, run=run, token=token, board=board))
+    note_signals(observation.signals)
+    _opened.append(Vitals(rank, observation))
 
 
 def vitals() -> Vitals:

@@ -1,7 +1,7 @@
 """The driver's watch over a gang: deadlines, requests to stop, and a cluster that grows or shrinks, looked at every second."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,6 +59,7 @@ class Rules:
         world_size: how many ranks there are.
         from_step: where they began.
         feasible_world_size: how many there could be now; none when there is no room for any, or the size is fixed.
+        draining_nodes: Ray's ids of the nodes that the cluster is about to take away.
         end_ranks: makes ranks write their stacks and ends them; what each was found doing, by rank.
         logs: where the stacks then are.
     """
@@ -68,6 +69,7 @@ class Rules:
     world_size: int
     from_step: int
     feasible_world_size: Callable[[], int | None]
+    draining_nodes: Callable[[], Collection[str]]
     end_ranks: Callable[[Sequence[Sighting]], dict[int, str]]
     logs: Path
 
@@ -109,6 +111,7 @@ class Watch:
             self._pass_on_requests()
             self._look_at_deadlines()
             self._look_at_size()
+            self._look_at_nodes()
         self.sightings = self._board.read()
         return self._gang.result()
 
@@ -163,6 +166,11 @@ class Watch:
         if is_larger and self._larger:  # twice in a row: nodes come one by one
             self._board.wish("resize")
         self._larger = is_larger
+
+    def _look_at_nodes(self) -> None:
+        draining = self._rules.draining_nodes()
+        if any(sighting.node in draining for sighting in self.sightings):
+            self._board.wish("drained")
 
 
 def _cleaning_seconds(grace_seconds: float) -> float:

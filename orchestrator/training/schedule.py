@@ -65,5 +65,5 @@ def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
 
 
 def _between(start: float, end: float, progress: float) -> float:
-    """From one number to another, both hit exactly."""
-    return start * (1 - progress) + end * progress
+    """From one number to another, never back, both hit exactly: the half that is nearer is measured from its own end."""
+    return start + (end - start) * progress if progress < 0.5 else end - (end - start) * (1 - progress)

@@ -114,7 +114,7 @@ def below(process: subprocess.Popen[str], name: str) -> list[psutil.Process]:
 
 
 def ranks(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return below(process, "RayTrainWorker")
+    return below(process, "ray::RankProcess")
 
 
 def stops(run: Path) -> list[dict[str, Any]]:

@@ -101,6 +101,7 @@ def test_a_signal_that_asks_to_stop_is_obeyed_and_never_retried(run: RunDirector
 
 def test_a_signal_between_two_attempts_ends_the_run(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervision, "backoff_seconds", lambda in_a_row: 60.0)
+    before = signal.getsignal(signal.SIGTERM)
 
     def asked() -> Outcome:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -109,7 +110,7 @@ def test_a_signal_between_two_attempts_ends_the_run(run: RunDirectory, monkeypat
     attempts = Attempts(run, [asked])
     with pytest.raises(InterruptedRunError, match="stopped by SIGTERM between two attempts"):
         attempts.supervise(scheduling())
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_node_that_is_taken_away_is_charged_to_its_own_budget(run: RunDirectory) -> None:

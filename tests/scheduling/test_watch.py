@@ -53,6 +53,7 @@ def watched(
     world_size: int = 2,
     grace: float = 120,
     feasible: Callable[[], int | None] = lambda: None,
+    draining: Sequence[str] = (),
     ended: Callable[[Sequence[Sighting]], dict[int, str]] = lambda _: {},
     orphaned: bool = False,
     began_before: float = 0,
@@ -63,6 +64,7 @@ def watched(
         world_size=world_size,
         from_step=0,
         feasible_world_size=feasible,
+        draining_nodes=lambda: draining,
         end_ranks=ended,
         logs=Path("/logs/1"),
     )
@@ -97,6 +99,14 @@ def test_a_signal_is_passed_on_once_and_the_ranks_stop_in_their_own_time() -> No
     ranks = Ranks(WELL, WELL, WELL, ending={"kind": "stop"})
     assert watched(ranks) == {"kind": "stop"}
     assert ranks.wishes == [("stop", signal.SIGUSR1)]
+
+
+def test_ranks_hear_that_one_of_their_nodes_is_taken_away() -> None:
+    ranks = Ranks(WELL, ending={"kind": "drained"})
+    assert watched(ranks, draining=["elsewhere"]) == {"kind": "drained"}
+    assert not ranks.wishes
+    watched(ranks := Ranks(WELL, ending={"kind": "drained"}), draining=["elsewhere", WELL[1].node])
+    assert ranks.wishes == [("drained", 1)]
 
 
 def test_ranks_that_do_not_stop_in_time_are_ended() -> None:

@@ -180,7 +180,7 @@ def test_a_run_that_is_resumed_in_the_middle_ends_with_the_same_weights_to_the_b
 def test_without_a_budget_a_killed_rank_ends_the_run_with_a_reason_and_resume_goes_on_from_its_checkpoint(folder: Path) -> None:
     killed = folder / "runs" / "killed"
     with training(killed, folder, **{"scheduling.budgets.infrastructure": 0}) as driver:
-        ranks = [p for p in psutil.Process(driver.pid).children(recursive=True) if "RayTrainWorker" in " ".join(p.cmdline())]
+        ranks = [p for p in psutil.Process(driver.pid).children(recursive=True) if "ray::RankProcess" in " ".join(p.cmdline())]
         ranks[0].send_signal(signal.SIGKILL)
         output, _ = driver.communicate(timeout=120)
     assert driver.returncode == 6, output
