@@ -49,7 +49,7 @@ class CheckpointError(OrchestratorError):
 
 
 class NumericsError(OrchestratorError):
-    """The loss or the gradient is not a finite number."""
+    """The loss or the gradient is not a finite number, or leaps."""
 
     exit_code = 5
     reason_class = "numerics"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.measures.bench import tell
+from benchmarks.measures.bench import attempt, tell
 from benchmarks.processes import ROOT
 from benchmarks.training import measures, tables
 from benchmarks.training.sizes import LARGE, SIZES, SMALL
@@ -23,7 +23,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "our loss head, 8 sequences": {"head": True, "micro_batch": 8},
     "our loss head, compiled layers": {"head": True, "micro_batch": 2, "compiles": True},
 }
-PARTS = (SMALL.key, LARGE.key, "step")
+PARTS = (SMALL.key, LARGE.key, "step", "saves")
 
 
 def main() -> None:
@@ -43,6 +43,8 @@ def main() -> None:
     for part in arguments.parts:
         if part == "step":
             results[f"{LARGE.key} step"] = measures.composition(LARGE, arguments.work, VARIANTS, turns=turns, steps=steps)
+        elif part == "saves":
+            results[f"{LARGE.key} saves"] = attempt(lambda: measures.saves(LARGE, arguments.work, turns=turns, steps=steps))
         else:
             size = next(size for size in SIZES if size.key == part)
             size = dataclasses.replace(size, turns=turns, steps=steps) if arguments.quick else size

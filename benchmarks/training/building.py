@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.training.sizes import LENGTH, SEED
 from orchestrator.config.load import load_config
+from orchestrator.config.schema import Config
 from orchestrator.training.deepspeed_config import deepspeed_config
 
 
@@ -23,15 +24,20 @@ def build_model(request: dict[str, Any]) -> torch.nn.Module:
 
 def settings(request: dict[str, Any]) -> dict[str, Any]:
     """DeepSpeed's configuration, the one that midtrain derives: every peer gets the same."""
-    world_size = int(os.environ["WORLD_SIZE"])
+    return deepspeed_config(configuration(request).training, int(os.environ["WORLD_SIZE"]))
+
+
+def configuration(request: dict[str, Any]) -> Config:
+    """midtrain's own."""
     rest = (
         "run.name=bench",
-        f"scheduling.world_size={world_size}",
+        f"scheduling.world_size={os.environ['WORLD_SIZE']}",
+        f"scheduling.threads_per_rank={os.environ['OMP_NUM_THREADS']}",
         "sources.some={role:spec,paths:[nowhere]}",
         "mixture.total_tokens=1000000",
     )
     overrides = [*rest, *(f"{key}={value}" for key, value in request["overrides"].items())]
-    return deepspeed_config(load_config(overrides).training, world_size)
+    return load_config(overrides)
 
 
 def batches(request: dict[str, Any]) -> Iterator[torch.Tensor]:

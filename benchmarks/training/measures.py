@@ -1,6 +1,7 @@
 """The peers in turn, and what a step is made of."""
 
 import random
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from benchmarks.training.ranks import Ranks, threads_of_machine
 from benchmarks.training.sizes import Size
 from orchestrator.scheduling.gang import rank_environment
 
-LOOP, TRAINER = "benchmarks.training.loop", "benchmarks.training.trainer"
+LOOP, TRAINER, SAVING = "benchmarks.training.loop", "benchmarks.training.trainer", "benchmarks.training.saving"
 PEERS = {
     "bare": "bare DeepSpeed loop, the model's own loss",
     "bare_head": "bare DeepSpeed loop, our loss head",
@@ -108,6 +109,31 @@ def _one_composition(size: Size, model: Path, work: Path, variant: dict[str, Any
             found["rate"].append(request["micro_batch"] * size.step_tokens / size.ranks / size.micro_batch * steps / sum(seconds))
         found["kinds"] = loop.ask("profile", steps=2, head=variant["head"], vocabulary=request["vocabulary"])
         found["peak_bytes"] = loop.ask("peak_bytes")
+    return found
+
+
+def saves(size: Size, work: Path, *, turns: int, steps: int) -> dict[str, list[float]]:
+    """What a save costs training, beside it and waited for, in turn.
+
+    Returns:
+        Seconds: `beside` and `waited`, that training stands still for a save; `committed`, from its begin to its end beside training;
+        `steps`, undisturbed, and `steps_beside`, while one is written.
+    """
+    model = size.write(work / "training" / "models")
+    found: dict[str, list[float]] = {key: [] for key in ("beside", "waited", "committed", "steps", "steps_beside")}
+    variables = rank_environment(gpus_per_rank=0)
+    with Ranks(SAVING, size.ranks, threads=threads_of_machine() // size.ranks, work=work, variables=variables) as ranks:
+        ranks.ask("build", **_request(size, model, work), checkpoints=str(work / "tmp" / "saves"))
+        for turn in range(turns):
+            tell(f"{size.key}: saves, turn {turn + 1} of {turns}")
+            found["steps"] += ranks.ask("steps", steps=steps)
+            found["waited"].append(ranks.ask("save", beside=False))
+            began = time.perf_counter()
+            found["beside"].append(ranks.ask("save", beside=True))
+            found["steps_beside"] += ranks.ask("steps", steps=1)
+            ranks.ask("settle")
+            found["committed"].append(time.perf_counter() - began)
+    shutil.rmtree(work / "tmp" / "saves")
     return found
 
 

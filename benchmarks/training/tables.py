@@ -27,6 +27,8 @@ def render(results: dict[str, Any]) -> str:
             composition = results[f"{size.key} step"]
             parts += ["### What a step is made of", _variants(size, composition), _variants_said(size)]
             parts += [_kinds(composition), _KINDS_SAID] if not all(map(failed, composition.values())) else []
+        if f"{size.key} saves" in results:
+            parts += ["### Saves", _saves(results[f"{size.key} saves"]), _saves_said(size)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -77,6 +79,29 @@ def _variants_said(size: Size) -> str:
     return (
         f"{size.title}; one process with all threads, sequences of {LENGTH} tokens, ZeRO 1. The machine's products are measured in "
         f"the same process between turns, the best of three squares."
+    )
+
+
+def _saves(found: dict[str, Any]) -> str:
+    if failed(found):
+        return spread(found)
+    ratio = [beside / waited for beside, waited in zip(found["beside"], found["waited"], strict=True)]
+    rows = [
+        ["training stands still, save waited for", spread(found["waited"], digits=2)],
+        ["training stands still, save beside it", spread(found["beside"], digits=2)],
+        ["the second of the first", spread(ratio, digits=3)],
+        ["from begin to COMMIT, beside a step", spread(found["committed"], digits=2)],
+        ["a step, undisturbed", spread(found["steps"], digits=2)],
+        ["a step beside which a save is written", spread(found["steps_beside"], digits=2)],
+    ]
+    return table(["", "seconds"], rows)
+
+
+def _saves_said(size: Size) -> str:
+    return (
+        f"{size.title}; {size.ranks} gloo ranks of one thread, ZeRO 1: each rank copies, writes, hashes and fsyncs its half of the "
+        f"float32 weights and of AdamW's two moments. On two cores the thread that writes takes its time from a step; on a node with "
+        f"cores to spare it does not."
     )
 
 

@@ -51,8 +51,8 @@ def prove_resume(config: Config, proof: Proof, console: Console) -> dict[str, An
     """Train straight; train, kill and resume; compare. Nothing is left behind when they are the same.
 
     Returns:
-        `{world_size, resumed_world_size, zero_stage, precision, bound, same, kept, steps: [{step, sequences, same_data, straight, resumed,
-        difference}]}`.
+        `{saved_step, world_size, resumed_world_size, zero_stage, precision, bound, same, kept, steps: [{step, sequences, same_data,
+        straight, resumed, difference}]}`.
 
     Raises:
         ConfigError: the plan is too short, or its batch cannot be shared by that many ranks.

@@ -22,7 +22,7 @@ def make_report(run: RunDirectory) -> dict[str, Any]:
 
     Raises:
         ConfigError: it is not a run, or it has trained nothing yet.
-        DataError, CheckpointError: its files contradict each other.
+        DataError: its files contradict each other.
         InfrastructureError: the page cannot be written.
     """
     records = read_records(run)

@@ -31,8 +31,8 @@ def run_status(run: RunDirectory) -> dict[str, Any]:
     """How one run stands.
 
     Returns:
-        The values of `KEYS`; step is the last one that was logged, goodput the share of the ended attempts' time in which updates were made
-        that stayed, seconds where that time went.
+        The values of `KEYS`; step is the last one that was logged, goodput the share of all time up to the last stop, that between attempts
+        included, in which updates were made that stayed, seconds where that time went.
 
     Raises:
         ConfigError: it is not a run.

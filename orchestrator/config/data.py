@@ -136,6 +136,6 @@ class FeedConfig:
 
     workers: Count  # Ray actors that build blocks, on every node that ranks can be on
     on_cpu_nodes: bool  # as many on every node without GPUs, for all ranks
-    block_bytes: Count  # token bytes of a block of steps, for one rank
+    block_bytes: Count  # of a block of steps, marks included, for one rank
     prefetch_blocks: Count  # blocks that a rank asks for ahead
     document_attention: bool  # attention and positions within a document, no loss from one to the next; false: over the whole sequence

@@ -15,14 +15,14 @@ class Spent:
     """Seconds, by what they went into. Those of an attempt that could not say how it ended are `lost` until the next one started.
 
     Attributes:
-        starting: until the first batch: Ray, placement, imports, the model, the checkpoint.
+        starting: until the first batch: Ray, placement, imports, the model, the checkpoint; and taking Ray down.
         first_step: first batches, and what was compiled.
         steps: updates that stayed, the wait for their data not counted.
         data_wait: for data, of those steps.
         saving: training stood still for checkpoints.
         evaluating: held-out losses.
         again: updates that a later attempt made again.
-        ending: from the last step to the end of the attempt.
+        ending: the ranks' last phase, after the last step.
         down: between attempts.
         lost: attempts that were killed.
     """

@@ -66,7 +66,7 @@ def render_page(records: RunRecords, *, timeline: Timeline, evaluations: Sequenc
         "progress": wording.progress(summary["steps"], plan.steps),
         "headline": wording.headline(changes),
         "findings": [*_change_cards(changes), _share_card(plan, summary, _spec_deviation(plan, off))],
-        "costs": _cost_cards(plan, summary, len(records.stall_seconds)),
+        "costs": _cost_cards(plan, summary, records.saves),
         "charts": {figure.chart_id: figure for figure in figures},
         "figures": {figure.chart_id: {"data": figure.data, "layout": figure.layout} for figure in figures},
         "mixture": _mixture_verdict(plan, off),

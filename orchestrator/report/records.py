@@ -43,7 +43,8 @@ class RunRecords:
         heldout: the lines of heldout.jsonl.
         attempts: in order.
         is_running: whether a process holds the run now.
-        stall_seconds: how long training stood still for each save, oldest first.
+        saves: how many checkpoints were saved.
+        stall_seconds: how long training stood still for each save, failed ones and the wait for the last one included.
     """
 
     config: Config
@@ -53,6 +54,7 @@ class RunRecords:
     heldout: Sequence[Line]
     attempts: Sequence[Attempt]
     is_running: bool
+    saves: int
     stall_seconds: Sequence[float]
 
 
@@ -72,6 +74,7 @@ def read_records(run: RunDirectory) -> RunRecords:
     metrics = list(read_lines(run.metrics))
     if not any(line["step"] > 0 for line in metrics):
         raise ConfigError(_nothing_yet(run, is_running, config.training.log_every_steps))
+    events = list(read_lines(run.events))
     return RunRecords(
         config=config,
         config_text=run.config.read_text(encoding="utf-8"),
@@ -80,7 +83,8 @@ def read_records(run: RunDirectory) -> RunRecords:
         heldout=list(read_lines(run.heldout)),
         attempts=pair_attempts(read_lines(run.attempts)),
         is_running=is_running,
-        stall_seconds=[line["stall_seconds"] for line in read_lines(run.events) if "stall_seconds" in line],
+        saves=sum(event["event"] == "saved" for event in events),
+        stall_seconds=[event["stall_seconds"] for event in events if "stall_seconds" in event],
     )
 
 

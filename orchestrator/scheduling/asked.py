@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-_noted: list[int] = []  # of this process; a rank's are noted in its main thread and read in the one that trains
+_noted: list[int] = []  # of this process, in its main thread
 
 
 def name(number: int) -> str:

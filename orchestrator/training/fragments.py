@@ -1,7 +1,8 @@
 """What a rank holds of the trained state, whatever the ZeRO stage: parts of flattened parameters with what AdamW keeps of them.
 
 A part is known by its parameter's name and its place in it, so that a state that was saved at one world size and ZeRO stage can be loaded
-at any other. What is read and written here are attributes of DeepSpeed's optimisers; `tests/training` pins them.
+at any other. What is read and written here are attributes of DeepSpeed's optimisers; `tests/checkpoints/test_resharding.py` pins
+them.
 """
 
 from collections.abc import Iterator, Sequence

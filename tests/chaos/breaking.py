@@ -19,12 +19,13 @@ from tests.support.tiny import overrides
 
 MIDTRAIN = str(Path(sys.executable).with_name("midtrain"))
 FAULTS = Path(__file__).with_name("faults")
-STEPS, EVERY = 160, 20
+STEPS, EVERY = 120, 15
 CHANGES: dict[str, object] = {
     "mixture.total_tokens": STEPS * 128,
     "mixture.max_epochs": "{spec:9,code:9,docs:9}",
     "checkpoints.every_steps": EVERY,
     "evaluation.every_steps": STEPS,
+    "feed.block_bytes": 528,  # four steps a block, so that workers are asked to the end
     "scheduling.deadlines.step": 15,
 }
 SEED = os.environ.get("MIDTRAIN_CHAOS_SEED", "0")
@@ -57,10 +58,10 @@ def command(*words: str, folder: Path, fault: str = "", **environment: str) -> I
         process.wait()
 
 
-def train(run: Path, folder: Path, *, fault: str = "", changes: Mapping[str, object] | None = None, **environment: str) -> Any:
+def train(run: Path, folder: Path, *options: str, fault: str = "", changes: Mapping[str, object] | None = None, **environment: str) -> Any:
     """`midtrain train` of the small run, into a directory."""
     words = overrides(folder, **CHANGES | {"run.dir": run, "run.name": run.name} | dict(changes or {}))
-    return command("train", *words, folder=folder, fault=fault, **environment)
+    return command("train", *words, *options, folder=folder, fault=fault, **environment)
 
 
 def resume(run: Path, folder: Path, *words: str, fault: str = "") -> Any:

@@ -1,11 +1,11 @@
 """Disks are full, spent, broken and lie."""
 
+import errno
 import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
+from orchestrator.checkpoints.store import step_directory
 from orchestrator.config.load import dump_config, load_config
 from orchestrator.mixture.plan_file import write_plan
 from orchestrator.runs.directory import RunDirectory, create_run
@@ -27,19 +27,20 @@ from tests.chaos.breaking import (
 from tests.support.tiny import overrides
 
 
-@pytest.mark.parametrize("number", [122, 5], ids=["EDQUOT", "EIO"])
-def test_writes_of_a_rank_fail_for_a_while(folder: Path, reference: Path, number: int) -> None:
-    run = folder / "runs" / f"errno-{number}"
-    with train(run, folder, fault=str(number)) as process:
-        wait_for_step(run, EVERY + 1, process)
-        (folder / "fault").touch()
-        wait_for_step(run, 2 * EVERY + 1, process)
-        (folder / "fault").unlink()
+def test_a_quota_is_spent_and_later_the_disk_is_broken_for_a_while(folder: Path, reference: Path) -> None:
+    run = folder / "runs" / "writes"
+    with train(run, folder, fault="errno") as process:
+        for number, first in ((errno.EDQUOT, EVERY + 1), (errno.EIO, 4 * EVERY + 1)):
+            wait_for_step(run, first, process)
+            (folder / "fault").write_text(str(number))
+            wait_for_step(run, first + EVERY, process)
+            (folder / "fault").unlink()
         said = ended(process)
     failed = [event["step"] for event in events(run, "save_failed")]
-    assert failed
-    assert f"step {failed[0]} was not saved: rank 1: [Errno {number}] {os.strerror(number)}" in said
-    assert not any(is_saved(run, step) for step in failed)
+    assert failed == [2 * EVERY, 5 * EVERY]
+    for step, number in zip(failed, (errno.EDQUOT, errno.EIO), strict=True):
+        assert f"step {step} was not saved: rank 1: [Errno {number}] {os.strerror(number)}" in said
+        assert not is_saved(run, step)
     assert classes(run) == ["done"]
     finishes(run, reference)
 
@@ -62,9 +63,9 @@ def test_the_disk_is_full(folder: Path, reference: Path) -> None:
             said = ended(process, code=6)
         kept = [step for step in range(EVERY, STEPS + 1, EVERY) if is_saved(made.root, step)]
         assert kept == [EVERY, 2 * EVERY]
-        assert "step 60 was not saved" in said
+        assert f"step {3 * EVERY} was not saved" in said
         assert "No space left on device" in said
-        assert [event["step"] for event in events(made.root, "save_failed")] == [60, 80, 100, 120]
+        assert [event["step"] for event in events(made.root, "save_failed")] == [3 * EVERY, 4 * EVERY, 5 * EVERY, 6 * EVERY]
         assert classes(made.root) == ["infrastructure"]
         subprocess.run(["mount", "-o", "remount,size=64m", made.checkpoints], check=True)
         with resume(made.root, folder) as process:
@@ -74,27 +75,23 @@ def test_the_disk_is_full(folder: Path, reference: Path) -> None:
         subprocess.run(["umount", "-l", made.checkpoints], check=True)
 
 
-@pytest.mark.parametrize("damage", ["a byte is flipped", "COMMIT is cut short"])
-def test_the_newest_checkpoint_is_damaged(folder: Path, reference: Path, damage: str) -> None:
-    run = folder / "runs" / damage.split()[0]
-    until = moment(damage) // EVERY * EVERY + EVERY
-    with train(run, folder) as process:
-        wait_for_step(run, 1, process)
-        process.terminate()
-        ended(process, code=75)
-    with resume(run, folder, "--until-step", str(until)) as process:
+def test_a_byte_of_the_newest_checkpoint_is_flipped_and_the_commit_of_the_one_before_cut_short(folder: Path, reference: Path) -> None:
+    run = folder / "runs" / "damaged"
+    newest = (2 + moment("damage") // EVERY) * EVERY
+    with train(run, folder, "--until-step", str(newest)) as process:
         ended(process)
-    newest = run / "checkpoints" / f"step_{until:08d}"
-    file = newest / "COMMIT" if damage.startswith("COMMIT") else newest / "state" / "rank_00001.safetensors"
-    data = bytearray(file.read_bytes())
-    if damage.startswith("COMMIT"):
-        file.write_bytes(data[: len(data) // 2])
-    else:
-        data[len(data) // 2] ^= 1
-        file.write_bytes(data)
+    flip_a_byte(step_directory(run / "checkpoints", newest) / "state" / "rank_00001.safetensors")
+    commit = step_directory(run / "checkpoints", newest - EVERY) / "COMMIT"
+    commit.write_bytes(commit.read_bytes()[:9])
     with resume(run, folder) as process:
         said = ended(process)
-    assert f"set aside as damaged_step_{until:08d}" in said
-    assert [event["step"] for event in events(run, "resumed")][-1] == until - EVERY
+    assert all(f"set aside as damaged_step_{step:08d}" in said for step in (newest, newest - EVERY))
+    assert [event["step"] for event in events(run, "resumed")][-1] == newest - 2 * EVERY
     assert stops(run)[-1]["class"] == "done"
     finishes(run, reference)
+
+
+def flip_a_byte(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[moment(file.name) % len(data)] ^= 1
+    file.write_bytes(data)

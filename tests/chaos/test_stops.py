@@ -3,27 +3,24 @@
 import signal
 from pathlib import Path
 
-import pytest
-
-from tests.chaos.breaking import classes, ended, finishes, is_saved, moment, ranks, resume, stops, train, wait_for_step
+from tests.chaos.breaking import STEPS, classes, ended, finishes, is_saved, moment, ranks, resume, stops, train, wait_for_step
 
 
-@pytest.mark.parametrize("whom", ["the command", "a rank"])
-def test_a_signal_asks_to_stop(folder: Path, reference: Path, whom: str) -> None:
-    run = folder / "runs" / f"signal-{whom.replace(' ', '-')}"
+def test_signals_ask_the_command_to_stop_and_then_a_rank(folder: Path, reference: Path) -> None:
+    run = folder / "runs" / "signals"
     with train(run, folder) as process:
-        wait_for_step(run, moment(f"signal {whom}"), process)
-        if whom == "a rank":
-            ranks(process)[1].send_signal(signal.SIGUSR1)
-        else:
-            process.send_signal(signal.SIGTERM)
+        wait_for_step(run, moment("SIGTERM to the command") // 2, process)
+        process.send_signal(signal.SIGTERM)
         ended(process, code=75)
-    (stop,) = stops(run)
-    assert is_saved(run, stop["step"])
+    with resume(run, folder) as process:
+        wait_for_step(run, STEPS // 2 + moment("SIGUSR1 to a rank") // 4, process)
+        ranks(process)[1].send_signal(signal.SIGUSR1)
+        ended(process, code=75)
+    assert all(is_saved(run, stop["step"]) for stop in stops(run))
     with resume(run, folder) as process:
         said = ended(process)
-    assert f"from step {stop['step']}" in said
-    assert classes(run) == ["preempted", "done"]
+    assert f"from step {stops(run)[1]['step']}" in said
+    assert classes(run) == ["preempted", "preempted", "done"]
     finishes(run, reference)
 
 

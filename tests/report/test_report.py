@@ -17,7 +17,8 @@ _MEGABYTE = 1_000_000
 
 
 def test_the_summary_has_the_keys_that_scripts_rely_on(tmp_path: Path) -> None:
-    summary = make_report(write_run(tmp_path))
+    run = write_run(tmp_path)
+    summary = make_report(run)
     assert {
         "model",
         "steps",
@@ -29,7 +30,8 @@ def test_the_summary_has_the_keys_that_scripts_rely_on(tmp_path: Path) -> None:
         "checkpoint_stall_seconds",
     } <= set(summary)
     assert {"role", "before", "after", "stderr"} <= set(summary["heldout"]["spec"])
-    assert (summary["steps"], summary["tokens"], summary["checkpoint_stall_seconds"]) == (60, 60 * 4 * 32, 3 * 1.25)
+    assert (summary["steps"], summary["tokens"], summary["checkpoint_stall_seconds"]) == (60, 60 * 4 * 32, 3 * 1.25 + 0.5)
+    assert "3 checkpoints" in run.report.read_text()
     assert summary["largest_deviation_sequences"]["spec"] <= 1
 
 

@@ -95,6 +95,7 @@ def write_run(folder: Path, made_up: MadeUpRun | None = None) -> RunDirectory:
     for step in range(made_up.save_every, made_up.last_step + 1, made_up.save_every):
         write_checkpoint(run, step)
         append_event(run, 1, "saved", step=step, stall_seconds=1.25)
+    append_event(run, 1, "waited_for_save", stall_seconds=0.5)
     _write_attempts(run, made_up)
     return run
 

@@ -1,7 +1,7 @@
 """Faults that cannot be made from outside a process, put into every Python process that has this folder on PYTHONPATH.
 
 MIDTRAIN_FAULT names the fault and MIDTRAIN_FAULT_FILE a file that triggers it while it exists. A disk fails at the writes of rank 1's state
-files, a loss is NaN on rank 1 at one step, and the clock that is set back is the one that Python reads.
+files, with the errno that the file holds; steps are slow; a loss is NaN on rank 1 at one step; the clock that is set back is Python's.
 """
 
 import importlib.abc
@@ -13,6 +13,7 @@ import time
 FAULT = os.environ.get("MIDTRAIN_FAULT", "")
 TRIGGER = os.environ.get("MIDTRAIN_FAULT_FILE", "")
 SLOW_SECONDS = 3.0
+STEP_SECONDS = 1.0
 BACK_SECONDS = 86_400.0
 
 
@@ -23,11 +24,13 @@ def is_state_file(descriptor):
         return False
 
 
-def break_writes(number):
+def break_writes():
     write = os.write
 
     def broken(descriptor, data):
         if os.path.exists(TRIGGER) and is_state_file(descriptor):
+            with open(TRIGGER) as trigger:
+                number = int(trigger.read())
             raise OSError(number, os.strerror(number))
         return write(descriptor, data)
 
@@ -97,11 +100,24 @@ def make_a_loss_nan(module):
     module.Engine.step = broken
 
 
-if FAULT.isdigit():
-    break_writes(int(FAULT))
+def slow_steps(module):
+    step = module.Engine.step
+
+    def slow(engine, number, *words, **named):
+        if os.path.exists(TRIGGER):
+            time.sleep(STEP_SECONDS)
+        yield from step(engine, number, *words, **named)
+
+    module.Engine.step = slow
+
+
+if FAULT == "errno":
+    break_writes()
 elif FAULT == "slow":
     slow_writes()
 elif FAULT == "clock":
     set_clock_back()
+elif FAULT == "slow steps":
+    sys.meta_path.insert(0, AfterImport("orchestrator.training.engine", slow_steps))
 elif FAULT.startswith("nan:"):
     sys.meta_path.insert(0, AfterImport("orchestrator.training.engine", make_a_loss_nan))
