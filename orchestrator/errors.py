@@ -77,5 +77,5 @@ class NodePreemptedError(InterruptedRunError):
     """The cluster takes a node away; the run can go on at once on the others, or when another comes."""
 
 
-class SupersededError(InterruptedRunError):
-    """A newer attempt has taken the run over, so this one stops and writes nothing more."""
+class SupersededError(ConfigError):
+    """A newer attempt has taken the run over, so this one stops and writes nothing more. Not to be requeued: it would take the run back."""

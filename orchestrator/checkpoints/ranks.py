@@ -18,6 +18,10 @@ class Ranks(Protocol):
         """Each rank's value, in the order of ranks, on every rank."""
         ...
 
+    def broadcast(self, value: Any) -> Any:
+        """Rank 0's value, on every rank."""
+        ...
+
 
 def from_rank_zero(ranks: Ranks, value: Callable[[], Value]) -> Value:
     """What rank 0 finds, on every rank. A collective.
@@ -32,7 +36,7 @@ def from_rank_zero(ranks: Ranks, value: Callable[[], Value]) -> Value:
             found = (value(), None)
         except Exception as error:
             found = (None, error)
-    result, failure = ranks.gather(found)[0]
+    result, failure = ranks.broadcast(found)
     if failure is not None:
         raise failure
     return result  # type: ignore[no-any-return]

@@ -2,9 +2,10 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from orchestrator.checkpoints.store import COMMIT, Checkpoint, committed_checkpoints, is_committed
+from orchestrator.checkpoints.store import COMMIT, Checkpoint, DamagedError, committed_directories, is_committed, open_checkpoint
 from orchestrator.runs.durable import sync_directory
 
 INSURANCE, SCIENCE = "insurance", "science"
@@ -26,13 +27,20 @@ def thin_out(checkpoints: Path) -> list[int]:
     Returns:
         The steps whose checkpoints are gone.
     """
-    kept = list(committed_checkpoints(checkpoints))
+    kept = list(_readable(checkpoints))
     gone = superseded(kept)
     for checkpoint in gone:
         delete(checkpoint.directory)
     for directory in _leftovers(checkpoints, kept[-1].directory):
         shutil.rmtree(directory)
     return [checkpoint.step for checkpoint in gone]
+
+
+def _readable(checkpoints: Path) -> Iterator[Checkpoint]:
+    """Those that are whole as far as COMMIT and manifest tell. What is damaged is for a resume to set aside; nothing is deleted for it."""
+    for directory in committed_directories(checkpoints):
+        with suppress(DamagedError):
+            yield open_checkpoint(directory)
 
 
 def delete(directory: Path) -> None:

@@ -1,5 +1,6 @@
 """Which checkpoints a run has, and whether their bytes are those that were committed. Imports no torch, so that a login node can ask."""
 
+import errno
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,10 +58,13 @@ def open_checkpoint(directory: Path) -> Checkpoint:
 
     Raises:
         DamagedError: one of them is not what was committed.
+        OSError: they cannot be read now, and perhaps later.
     """
     try:
         return parse_checkpoint(directory, (directory / COMMIT).read_bytes(), (directory / MANIFEST).read_bytes())
     except OSError as error:
+        if not is_lost(error):
+            raise
         raise DamagedError(f"{directory / COMMIT} is damaged: {type(error).__name__}: {error}") from None
 
 
@@ -101,5 +105,16 @@ def verify(checkpoint: Checkpoint, *, share: int = 0, shares: int = 1) -> None:
         if not path.is_file() or path.stat().st_size != file["size_bytes"]:
             size = f"{path.stat().st_size:,} bytes" if path.is_file() else "missing"
             raise DamagedError(f"{path} is damaged: {size}, committed were {file['size_bytes']:,} bytes")
-        if hash_file(path) != file["xxhash"]:
+        try:
+            found = hash_file(path)
+        except OSError as error:
+            if not is_lost(error):
+                raise
+            raise DamagedError(f"{path} is damaged: {error}") from None
+        if found != file["xxhash"]:
             raise DamagedError(f"{path} is damaged: its bytes are not those that were committed")
+
+
+def is_lost(error: OSError) -> bool:
+    """Whether what could not be read will not be there at another try: it is gone, or its disk cannot read it."""
+    return error.errno in (errno.ENOENT, errno.EIO)

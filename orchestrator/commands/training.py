@@ -61,7 +61,9 @@ def resume(run: RunDirectory, console: Console, until_step: int | None = None) -
         return
     with only_attempt(run):
         check_planned(run, config, plan)
-        _newest_checkpoint(run, plan, config, console)  # what cannot be resumed is refused before anything is written
+        newest = _newest_checkpoint(run, plan, config, console)  # what cannot be resumed is refused before anything is written
+        if newest and until_step is not None and until_step <= newest.step:
+            raise ConfigError(f"--until-step {until_step}: {run.root} has a checkpoint of step {newest.step} already. Give a later step.")
         _supervise(run, config, plan, console, until_step)
 
 
@@ -89,7 +91,7 @@ def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, 
             console.progress("training", until_step or plan.steps, "steps", done=job.from_step) as advance,
             _watching(run, job.from_step, advance, console.note),
         ):
-            return drive_in_process(job, log, grace_seconds=grace)
+            return drive_in_process(job, log, grace_seconds=grace, start_seconds=config.scheduling.deadlines.start)
 
     second_home = uploading(run, config.checkpoints, console.warn, preempted_seconds=grace / 10)
     with mirroring(run, config.tracking, console.warn), second_home:

@@ -1,7 +1,5 @@
 """The ledger of attempts: a line when one starts, a line when it stops, with the reason (law 5); and the lock that admits one at a time."""
 
-import json
-import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,8 +9,7 @@ from typing import Any
 
 from orchestrator.errors import RunExistsError
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.runs.durable import write_whole
-from orchestrator.runs.lines import read_lines
+from orchestrator.runs.lines import append_line, read_lines
 from orchestrator.runs.locks import is_held, only_holder
 
 
@@ -111,11 +108,4 @@ def read_status(run: RunDirectory) -> Status:
 
 
 def _append(run: RunDirectory, entry: dict[str, Any]) -> None:
-    if run.attempts.exists() and not run.attempts.read_bytes().endswith(b"\n"):  # a power cut tore the last line
-        entries = "".join(json.dumps(line) + "\n" for line in read_lines(run.attempts))
-        write_whole(run.attempts, entries.encode())
-    stamped = {"time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), **entry}
-    with run.attempts.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(stamped) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(run.attempts, {"time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), **entry})

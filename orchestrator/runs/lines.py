@@ -1,15 +1,45 @@
-"""Files of JSON lines, as a reader finds them while they are written."""
+"""Files of JSON lines: appended to, and read while they are."""
 
+import errno
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.errors import DataError
+
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file, in order; none when there is no file. A last line that a killed writer left unfinished is not one."""
+    """The lines of a file, in order; none when there is no file. What a killed writer or a full disk left unfinished is not one.
+
+    Raises:
+        DataError: a line is not what was written.
+    """
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
+        if not line.endswith("}"):
+            continue
+        try:
             yield json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}:{number} is damaged: {error}. Put the line right, or take it out if nothing needs it.") from None
+
+
+def append_line(path: Path, values: Mapping[str, Any]) -> None:
+    """Add a line, on disk when this returns. Any thread of any process may; a line is one write.
+
+    Raises:
+        OSError: it could not be written whole; what is left of it is not a line, and does no harm to the next.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        line = b"\n" * torn + json.dumps(values).encode() + b"\n"
+        if os.write(descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -4,14 +4,12 @@ What is trained follows from the plan and this file: an attempt that comes to th
 tells the truth (law 1).
 """
 
-import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.runs.lines import read_lines
+from orchestrator.runs.lines import append_line, read_lines
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,12 +29,7 @@ def read_skips(run: RunDirectory) -> list[Skip]:
 
 def write_skip(run: RunDirectory, skip: Skip) -> None:
     """Enter a skip, and put it on disk before any rank goes on."""
-    descriptor = os.open(run.skipped, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(descriptor, json.dumps(asdict(skip)).encode() + b"\n")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    append_line(run.skipped, asdict(skip))
 
 
 def skipped_steps(skips: Iterable[Skip]) -> set[int]:

@@ -10,6 +10,8 @@ from orchestrator.errors import InterruptedRunError, NodePreemptedError, Orchest
 from orchestrator.runs.fence import Token
 from orchestrator.scheduling import asked
 
+BEAT = b"."  # from the process that drives, at work; before its outcome
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptJob:
@@ -63,7 +65,7 @@ def dump(value: AttemptJob | Outcome) -> bytes:
 
 def load_outcome(line: bytes) -> Outcome:
     """What `dump` made of an outcome."""
-    return TypeAdapter(Outcome).validate_json(line)
+    return TypeAdapter(Outcome).validate_json(line.lstrip(BEAT))
 
 
 def load_job(line: bytes) -> AttemptJob:

@@ -41,7 +41,8 @@ class Verdict:
 def judge(failures: Sequence[Failure], budgets: Mapping[str, int]) -> Verdict:
     """Charge the failures of a command to its budgets.
 
-    A failure costs 1, and 2 when it is at the very step of the one before, as it will likely be there again. An attempt that begins from a
+    A failure costs 1, and 2 when it is at the very step of the one before, as it will likely be there again; before the first step of an
+    attempt there is nothing that the step could have to do with it. An attempt that begins from a
     later checkpoint than the one before has made progress, and fills all budgets again.
 
     Args:
@@ -53,7 +54,7 @@ def judge(failures: Sequence[Failure], budgets: Mapping[str, int]) -> Verdict:
     for before, failure in zip([None, *failures[:-1]], failures, strict=True):
         if before and failure.from_step > before.from_step:
             spent, in_a_row = {}, 0
-        again = before is not None and failure.step == before.step
+        again = before is not None and failure.step == before.step and failure.step > failure.from_step
         spent[failure.reason_class] = spent.get(failure.reason_class, 0) + (2 if again else 1)
         in_a_row += 1
     last = failures[-1].reason_class

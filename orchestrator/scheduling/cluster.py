@@ -22,6 +22,7 @@ from orchestrator.errors import InfrastructureError, InterruptedRunError
 from orchestrator.scheduling.leftovers import own_folder, sweep
 
 _OBJECT_STORE_BYTES = 256 << 20
+LOST: tuple[type[Exception], ...] = (OSError, ray.exceptions.RayError)  # what a lost cluster, disk or connection raises
 
 
 @contextmanager
@@ -115,8 +116,10 @@ def pool_size() -> int:
 
 
 def cluster_nodes() -> list[dict[str, Any]]:
-    """The nodes of the connected cluster, as Ray tells of them."""
-    return list(ray.nodes())
+    """The nodes of the connected cluster that are there to stay, as Ray tells of them, with `Available`, what nobody has taken of them."""
+    available, draining = ray._private.state.available_resources_per_node(), draining_nodes()
+    there = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in draining]
+    return [node | {"Available": available.get(node["NodeID"], {})} for node in there]
 
 
 def draining_nodes() -> list[str]:

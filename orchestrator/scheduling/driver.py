@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +25,10 @@ from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.attempts import enter_placement
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.scheduling.asked import note_signals
-from orchestrator.scheduling.attempt import AttemptJob, Outcome, dump, load_job
+from orchestrator.scheduling.attempt import BEAT, AttemptJob, Outcome, dump, load_job
 from orchestrator.scheduling.board import Board
-from orchestrator.scheduling.cluster import cluster_nodes, draining_nodes, ray_cluster
-from orchestrator.scheduling.gang import Gang, GangPlace, RankLostError, rank_environment, start_gang
+from orchestrator.scheduling.cluster import LOST, cluster_nodes, draining_nodes, ray_cluster
+from orchestrator.scheduling.gang import Gang, GangPlace, RankFaultError, RankLostError, rank_environment, start_gang
 from orchestrator.scheduling.phases import Sighting, limits
 from orchestrator.scheduling.placement import feed_places
 from orchestrator.scheduling.sizes import Batch, largest_world_size, room_for_ranks
@@ -42,14 +42,15 @@ _LOOK_SECONDS = 1.0
 class Driver:
     """Of one attempt."""
 
-    def __init__(self, job: AttemptJob, config: Config, orphaned: threading.Event) -> None:
+    def __init__(self, job: AttemptJob, config: Config, orphaned: threading.Event, beat: Callable[[], None]) -> None:
         """
         Args:
             job: what to do.
             config: the run's.
             orphaned: set when the command is gone.
+            beat: shows the command that this process is at work.
         """
-        self._job, self._config, self._orphaned = job, config, orphaned
+        self._job, self._config, self._orphaned, self._beat = job, config, orphaned, beat
         self._run = RunDirectory(Path(job.run))
         self._began = time.monotonic()
         self._watch: Watch | None = None
@@ -64,9 +65,14 @@ class Driver:
             outcome = Outcome(kind="resize")
         except OrchestratorError as error:
             culprits = self._culprits(error)
-            message = self._death_message(culprits, error) if isinstance(error, RankLostError) else str(error)
-            nodes = [culprit.node for culprit in culprits]
+            is_death = isinstance(error, RankLostError) and not isinstance(error, RankFaultError)
+            message = self._death_message(culprits, error) if is_death else str(error)
+            nodes = sorted({culprit.node for culprit in culprits})
             outcome = Outcome(kind="failed", error=_public_class(error), message=message, failed_nodes=nodes)
+        except LOST as error:
+            traceback.print_exc()
+            message = f"the attempt could not be driven: {type(error).__name__}: {error}. Go on with `midtrain resume`."
+            outcome = Outcome(kind="failed", error="InfrastructureError", message=message)
         except BaseException as error:
             traceback.print_exc()
             outcome = Outcome(kind="failed", error="RankFailedError", message=f"{type(error).__name__}: {error}")
@@ -98,9 +104,10 @@ class Driver:
                     f"{self._config.scheduling.deadlines.start:g} s, and at least {self._smallest} that divide the batch are needed. Wait "
                     f"for its nodes and `midtrain resume`, or lower scheduling.min_world_size."
                 )
+            self._beat()
             time.sleep(_LOOK_SECONDS)
         self._world_size = size
-        nodes = [node for node in cluster_nodes() if node["Alive"] and node["NodeID"] not in self._excluded()]
+        nodes = [node for node in cluster_nodes() if node["NodeID"] not in self._excluded()]
         enter_placement(self._run, self._job.token.attempt, world_size=size, hosts=[node["NodeManagerHostname"] for node in nodes])
         return nodes
 
@@ -117,12 +124,13 @@ class Driver:
         gpus, excluded = self._config.scheduling.gpus_per_rank, self._job.excluded_nodes
         return excluded if room_for_ranks(cluster_nodes(), gpus_per_rank=gpus, excluded=excluded) >= self._smallest else ()
 
-    def _feasible_world_size(self) -> int | None:
+    def _feasible_world_size(self, placed: int = 0) -> int | None:
+        """The most ranks that there can be, of which so many have their places already."""
         training, largest = self._config.training, self._config.scheduling.world_size
         if self._smallest == largest:  # not elastic: the gang waits for the nodes
             return largest
         batch = Batch(sequences_per_step=training.sequences_per_step, micro_batch=training.micro_batch)
-        return largest_world_size(self._room(), batch, smallest=self._smallest, largest=largest)
+        return largest_world_size(placed + self._room(), batch, smallest=self._smallest, largest=largest)
 
     def _start_gang(self, board: Board, workers: Sequence[Any], environment: Mapping[str, str]) -> Gang:
         job, scheduling = self._job, self._config.scheduling
@@ -147,6 +155,7 @@ class Driver:
             from_step=self._job.from_step,
             feasible_world_size=self._feasible_world_size,
             draining_nodes=draining_nodes,
+            beat=self._beat,
             end_ranks=end_ranks,
             logs=self._run.logs(self._job.token.attempt),
         )
@@ -202,7 +211,11 @@ def main() -> None:
         orphaned.set()
 
     threading.Thread(target=wait_for_the_end_of_input, daemon=True).start()
-    outcome = Driver(job, config, orphaned).run()
+
+    def beat() -> None:
+        os.write(channel, BEAT)
+
+    outcome = Driver(job, config, orphaned, beat).run()
     os.write(channel, dump(outcome))
 
 

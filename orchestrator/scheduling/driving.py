@@ -16,9 +16,10 @@ from orchestrator.scheduling.leftovers import sweep
 
 _LOOK_SECONDS = 0.2
 _CLEANING_SECONDS = 30.0
+_SILENT_SECONDS = 180.0  # it looks every second, but for when it ends ranks on nodes that do not answer
 
 
-def drive_in_process(job: AttemptJob, log: Path, *, grace_seconds: float) -> Outcome:
+def drive_in_process(job: AttemptJob, log: Path, *, grace_seconds: float, start_seconds: float) -> Outcome:
     """Have an attempt driven by a process of its own, and clear away what it leaves when it dies.
 
     Signals that ask this process to stop are passed on to it.
@@ -27,6 +28,7 @@ def drive_in_process(job: AttemptJob, log: Path, *, grace_seconds: float) -> Out
         job: what to do.
         log: where all goes that it and Ray print.
         grace_seconds: how long it may take to end after it was asked to stop.
+        start_seconds: how long it may take until there are ranks to watch.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     reading, writing = os.pipe()
@@ -40,39 +42,49 @@ def drive_in_process(job: AttemptJob, log: Path, *, grace_seconds: float) -> Out
         with process.stdin:
             process.stdin.write(dump(job))
             process.stdin.flush()
-            said = _wait(process, answer.fileno(), grace_seconds)
+            said, is_silent = _wait(process, answer.fileno(), grace_seconds, start_seconds)
     sweep()
-    return load_outcome(said) if said.endswith(b"\n") else _died(process, job, log)
+    return load_outcome(said) if said.endswith(b"\n") else _died(process, job, log, is_silent=is_silent)
 
 
-def _wait(process: subprocess.Popen[bytes], answer: int, grace_seconds: float) -> bytes:
+def _wait(process: subprocess.Popen[bytes], answer: int, grace_seconds: float, start_seconds: float) -> tuple[bytes, bool]:
     """Wait for the end of the process.
 
     Returns:
-        What it said.
+        What it said, and whether it was ended because it said nothing for too long.
     """
     said, passed_on, asked_at = b"", 0, 0.0
+    silent_at = time.monotonic() + start_seconds + _SILENT_SECONDS
     while process.poll() is None:
         if select.select([answer], [], [], _LOOK_SECONDS)[0]:
-            said += os.read(answer, 1 << 16)
-            if not said or said.endswith(b"\n"):
+            if chunk := os.read(answer, 1 << 16):
+                said += chunk
+                silent_at = time.monotonic() + (_CLEANING_SECONDS if said.endswith(b"\n") else _SILENT_SECONDS)
+            else:
                 time.sleep(_LOOK_SECONDS)  # at its end the pipe is readable for ever
         for number in asked.all_asked()[passed_on:]:
             process.send_signal(number)
             passed_on, asked_at = passed_on + 1, asked_at or time.monotonic()
         if asked_at and time.monotonic() > asked_at + grace_seconds + _CLEANING_SECONDS:
             os.killpg(process.pid, signal.SIGKILL)
+        if time.monotonic() > silent_at:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return said, True
     while select.select([answer], [], [], 0)[0] and (chunk := os.read(answer, 1 << 16)):
         said += chunk
-    return said
+    return said, False
 
 
-def _died(process: subprocess.Popen[bytes], job: AttemptJob, log: Path) -> Outcome:
+def _died(process: subprocess.Popen[bytes], job: AttemptJob, log: Path, *, is_silent: bool) -> Outcome:
     """What became of an attempt whose process could not say it."""
     step = max((line["step"] for line in read_lines(RunDirectory(Path(job.run)).metrics)), default=job.from_step)
     if number := asked.asked_to_stop():
         message = f"stopped by {asked.name(number)}, without a save. Go on from the last checkpoint with `midtrain resume`."
         return Outcome(kind="failed", step=step, error="InterruptedRunError", message=message)
+    if is_silent:
+        message = f"the process that drives the attempt hung, and was ended. {_last_words(log)}"
+        return Outcome(kind="failed", step=step, error="InfrastructureError", message=message)
     code = process.returncode
     how = f"was killed by {asked.name(-code)}" if code < 0 else f"ended with exit code {code}"
     message = f"the process that drives the attempt {how}: Ray ends it when its own processes die. {_last_words(log)}"

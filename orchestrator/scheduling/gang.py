@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +24,8 @@ _CAUSE_SECONDS = 2.0  # a rank whose neighbour died often fails before the death
 # glibc hands large blocks back at once, and a step that gets them anew has a page fault for each 4 KiB: a fifth of its time on a CPU.
 _KEEP_MEMORY = f"glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold={1 << 32}:glibc.malloc.trim_threshold={1 << 34}"
 
+_LOST = ("gloo", "nccl", "connection", "cuda error", "cublas_status", "cudnn_status", "nvlink", "acceleratorerror", "distbackenderror")
+
 References = list[Any]
 
 
@@ -44,8 +46,12 @@ class GangPlace:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+class RaisedByRayError(Exception):
+    """An error of Ray's that a rank met, and lived: a data-mixing worker or an object is lost."""
+
+
 class RankLostError(InfrastructureError):
-    """Ranks whose processes died. Who they were the driver knows.
+    """Ranks whose processes died, or whose devices or disks failed them. Who they were the driver knows.
 
     Attributes:
         ranks: their numbers.
@@ -56,15 +62,20 @@ class RankLostError(InfrastructureError):
         self.ranks = tuple(ranks)
 
 
+class RankFaultError(RankLostError):
+    """The one rank that met an error of its device, disk or connection: its process lived to tell."""
+
+
 class Gang:
     """Ranks at work. It goes on only while someone waits for it, in the thread that waits."""
 
-    def __init__(self, course: Generator[References, References, Any]) -> None:
+    def __init__(self, course: Generator[References, References, Any], is_placed: Callable[[], bool]) -> None:
         """
         Args:
             course: yields references, is sent those of them that are done, and returns what the gang returns.
+            is_placed: whether Ray has room for it.
         """
-        self._course, self._awaited = course, next(course)
+        self._course, self._awaited, self._is_placed = course, next(course), is_placed
         self._result: Any = None
         self._error: BaseException | None = None
         self._is_over = False
@@ -81,6 +92,7 @@ class Gang:
                 done, _ = ray.wait(self._awaited, timeout=max(0.0, deadline - time.monotonic()))
                 if not done:
                     return False
+                done, _ = ray.wait(self._awaited, num_returns=len(self._awaited), timeout=0)  # all that are, at once
                 self._awaited = self._course.send(done)
             except StopIteration as end:
                 self._result, self._is_over = end.value, True
@@ -101,6 +113,10 @@ class Gang:
             raise self._error
         return self._result
 
+    def is_placed(self) -> bool:
+        """Whether there is room for all, which is then taken."""
+        return self._is_placed()
+
     def close(self) -> None:
         """End what of it is still at work."""
         self._course.close()
@@ -115,14 +131,19 @@ def start_gang(rank_function: Callable[[Any], Any], job: Any, place: GangPlace, 
         place: how many ranks, and where. They wait there until there is room for all.
         observation: what makes them observable.
     """
-    return Gang(_course(rank_function, job, place, observation))
+    room = _reserve(place)
+    logs = RunDirectory(observation.run).logs(observation.token.attempt)
+    return Gang(_course(rank_function, job, _processes(place, room), observation, logs), lambda: _state(room) == "CREATED")
+
+
+def _state(room: PlacementGroup) -> str:
+    return str(ray.util.placement_group_table(room).get("state"))
 
 
 def _course(
-    rank_function: Callable[[Any], Any], job: Any, place: GangPlace, observation: Observation
+    rank_function: Callable[[Any], Any], job: Any, gang: AbstractContextManager[list[Any]], observation: Observation, logs: Path
 ) -> Generator[References, References, Any]:
-    logs = RunDirectory(observation.run).logs(observation.token.attempt)
-    with _processes(place) as processes:
+    with gang as processes:
         standings = yield from _all([process.stand.remote() for process in processes], logs)
         members = memberships(standings)
         working = [process.work.remote(member, observation, rank_function, job) for process, member in zip(processes, members, strict=True)]
@@ -132,16 +153,15 @@ def _course(
 
 
 @contextmanager
-def _processes(place: GangPlace) -> Iterator[list[Any]]:
+def _processes(place: GangPlace, room: PlacementGroup) -> Iterator[list[Any]]:
     """A process a rank, killed at the end: none has anything left to do then, and a rank that hangs in a collective hears nothing else."""
-    group = _reserve(place)
     processes = [
         ray.remote(RankProcess)
         .options(
             num_cpus=1,
             num_gpus=place.gpus_per_rank,
             max_restarts=0,  # an attempt is tried once (law 5)
-            scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index),
+            scheduling_strategy=PlacementGroupSchedulingStrategy(room, placement_group_bundle_index=index),
             runtime_env={"env_vars": dict(place.environment)} if place.environment else None,
         )
         .remote()
@@ -152,7 +172,7 @@ def _processes(place: GangPlace) -> Iterator[list[Any]]:
     finally:
         for process in processes:
             ray.kill(process)
-        remove_placement_group(group)
+        remove_placement_group(room)
 
 
 def _reserve(place: GangPlace) -> PlacementGroup:
@@ -203,10 +223,10 @@ def _all(references: References, logs: Path) -> Generator[References, References
     """
     waiting = list(references)
     while waiting:
-        for reference in (yield waiting):
-            waiting.remove(reference)
-            if failure := _failure(reference):
-                raise _first_cause(_failures(references, failure), logs)
+        done = set((yield waiting))
+        waiting = [reference for reference in waiting if reference not in done]
+        if failure := next(filter(None, map(_failure, done)), None):
+            raise _first_cause(_failures(references, failure), logs)
     return list(ray.get(references))
 
 
@@ -215,7 +235,8 @@ def _failures(references: References, first: BaseException) -> dict[int, BaseExc
     deadline = time.monotonic() + (_CAUSE_SECONDS if is_infrastructure(first) and not _is_of_a_process(first) else _SIBLING_SECONDS)
     while True:
         done, waiting = ray.wait(references, num_returns=len(references), timeout=0.1)
-        failures = {references.index(reference): failure for reference in done if (failure := _failure(reference))}
+        ended = set(done)
+        failures = {rank: failure for rank, one in enumerate(references) if one in ended and (failure := _failure(one))}
         if any(map(_is_of_a_process, failures.values())):
             deadline = min(deadline, time.monotonic() + _SIBLING_SECONDS)
         if not waiting or time.monotonic() > deadline:
@@ -223,18 +244,24 @@ def _failures(references: References, first: BaseException) -> dict[int, BaseExc
 
 
 def _failure(done: Any) -> BaseException | None:
+    """What a rank raised, or, as Ray's own error, that its process died."""
     try:
         ray.get(done)
-    except RayError as error:
-        cause: BaseException | None = getattr(error, "cause", None)  # what a task raised
-        return cause or error
+    except RayTaskError as error:
+        cause: BaseException = getattr(error, "cause", None) or error
+        return RaisedByRayError(str(cause)) if isinstance(cause, RayError) and cause is not error else cause
+    except RayError as death:
+        found: BaseException = death
+        return found
     return None
 
 
 def is_infrastructure(failure: BaseException) -> bool:
-    """Whether a process, disk or connection failed: a rank whose neighbour died sees only that the connection is gone."""
-    lost = ("gloo", "nccl", "connection")
-    return _is_of_a_process(failure) or isinstance(failure, OSError) or any(word in str(failure).lower() for word in lost)
+    """Whether a process, disk, connection or device failed. A rank whose neighbour died sees only that the connection is gone."""
+    said = f"{type(failure).__name__} {failure}".lower()
+    if "device-side assert" in said:  # what a kernel was given was wrong
+        return False
+    return _is_of_a_process(failure) or isinstance(failure, OSError | RaisedByRayError) or any(word in said for word in _LOST)
 
 
 def _is_of_a_process(failure: BaseException) -> bool:
@@ -249,7 +276,9 @@ def _first_cause(failures: dict[int, BaseException], logs: Path) -> Orchestrator
         return RankLostError(f"ranks whose processes died: {', '.join(map(str, died))} ({_first_line(*died.values())}).", list(died))
     rank, failure = min(failures.items(), key=lambda item: is_infrastructure(item[1]))
     message = f"rank {rank} failed: {type(failure).__name__}: {_first_line(failure)}. Its log is in {logs}; go on with `midtrain resume`."
-    return InfrastructureError(message) if is_infrastructure(failure) else RankFailedError(message)
+    if not is_infrastructure(failure):
+        return RankFailedError(message)
+    return RankFaultError(message, [rank]) if len(failures) == 1 else InfrastructureError(message)
 
 
 def _first_line(failure: BaseException, *_: BaseException) -> str:

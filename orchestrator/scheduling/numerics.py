@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from orchestrator.checkpoints.ranks import Ranks
+from orchestrator.checkpoints.ranks import Ranks, from_rank_zero
 from orchestrator.config.training import NumericsConfig
 from orchestrator.errors import NumericsError
 from orchestrator.runs.directory import RunDirectory
@@ -31,7 +31,7 @@ class Numerics:
             ranks: all of them; rank 0 writes.
         """
         self._run, self._config, self._attempt, self._ranks = run, config, attempt, ranks
-        self.skipped = skipped_steps(read_skips(run))
+        self.skipped = skipped_steps(from_rank_zero(ranks, lambda: read_skips(run)))  # file systems may show ranks older files
         self.guard: SpikeGuard | None = None
 
     def open_guard(self, device: torch.device, history: list[float]) -> None:
@@ -51,7 +51,7 @@ class Numerics:
 
         Args:
             step: counted from 1.
-            newest_checkpoint: waits for the save in flight, and gives the step of the newest checkpoint, 0 for none.
+            newest_checkpoint: waits for the save in flight, in the phase of saves, and gives the step of the newest checkpoint, 0 for none.
 
         Raises:
             NumericsError: the attempt is to end: to begin again at the checkpoint, or because it was to stop, or too much was skipped.

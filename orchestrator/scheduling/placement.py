@@ -18,8 +18,8 @@ def feed_places(nodes: Iterable[Mapping[str, Any]], feed: FeedConfig, *, gpus_pe
     Returns:
         One place a worker.
     """
-    alive = [node for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
-    training = [node for node in alive if gpus_per_rank == 0 or node["Resources"].get("GPU", 0) > 0]
-    others = [node for node in alive if node not in training] if feed.on_cpu_nodes else []
+    with_cpus = [node for node in nodes if node["Resources"].get("CPU", 0) > 0]
+    training = [node for node in with_cpus if gpus_per_rank == 0 or node["Resources"].get("GPU", 0) > 0]
+    others = [node for node in with_cpus if node not in training] if feed.on_cpu_nodes else []
     places = [Place(node["NodeID"], False) for node in training] + [Place(node["NodeID"], True) for node in others]
     return [place for place in places for _ in range(feed.workers)]

@@ -25,6 +25,11 @@ class TorchRanks:
         distributed.all_gather_object(values, value, group=self._group)
         return values
 
+    def broadcast(self, value: Any) -> Any:
+        values = [value]
+        distributed.broadcast_object_list(values, src=0, group=self._group)
+        return values[0]
+
 
 def ranks_beside_training(timeout_seconds: float) -> TorchRanks:
     """All ranks over a gloo group of their own, so that a thread can talk while training does. A collective.

@@ -135,12 +135,19 @@ class _RankAttempt:
         course = Course(learning_rate=rate, skipped=self._numerics.skipped, guard=self._numerics.guard)
         for done in train_steps(self._engine, self._batches(), course, self._sums):
             if done.is_refused:
-                self._numerics.refused(done.step, newest_checkpoint=self._saves.newest_step)
+                self._numerics.refused(done.step, newest_checkpoint=self._newest_step)
             ending = self._end_step(done)
             if ending and done.step < self._last:
                 return ending
             self._beacon.enter("step")
         return None
+
+    def _newest_step(self) -> int:
+        """Waits for a save, which may take longer than a step."""
+        self._beacon.enter("save")
+        newest = self._saves.newest_step()
+        self._beacon.enter("step")
+        return newest
 
     def _end_step(self, done: StepDone) -> Ending | None:
         """What is due after a step; the ending to make, if the ranks agree on one."""

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import psutil
 import ray
 
 from orchestrator.scheduling.vitals import Observation, open_vitals
 
 # How long a collective may take is for our deadlines to say, which name the phase and the rank; torch's own is only put out of the way.
 _FOR_EVER = timedelta(days=7)
+_BACKLOG = 4096  # ranks that come before rank 0 has imported torch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +57,7 @@ class RankProcess:
     """The actor. Its methods run in the main thread, the only one where Python takes signals."""
 
     def __init__(self) -> None:
-        self._listener = socket.create_server(("", 0))
+        self._listener = socket.create_server(("", 0), backlog=_BACKLOG)
 
     def stand(self) -> Standing:
         """Where this process is."""
@@ -75,11 +77,7 @@ class RankProcess:
         """
         open_vitals(membership.rank, observation)
         self._join(membership)
-        result = rank_function(job)
-        from torch import distributed
-
-        distributed.destroy_process_group()
-        return result
+        return rank_function(job)  # the process group is not taken apart: that can hang, and all ranks are killed next
 
     def _join(self, membership: Membership) -> None:
         """Make the process group of all ranks; what launchers of torch put into the environment is there for those who look for it."""
@@ -93,9 +91,14 @@ class RankProcess:
         }
         if membership.visible_gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(membership.visible_gpus)  # before CUDA is first asked for anything
+        if interface := _interface_of(ray.util.get_node_ip_address()):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         import torch
         from torch import distributed
+        from torch.distributed import distributed_c10d
 
+        for default in ("default_pg_timeout", "default_pg_nccl_timeout"):  # of groups that DeepSpeed makes
+            setattr(distributed_c10d, default, _FOR_EVER)
         if membership.visible_gpus:
             torch.cuda.set_device(membership.local_rank)
         is_first = membership.rank == 0
@@ -115,3 +118,8 @@ class RankProcess:
             world_size=membership.world_size,
             timeout=_FOR_EVER,
         )
+
+
+def _interface_of(address: str) -> str | None:
+    """The network interface that has an address. Gloo would take that of the host's name, which on many systems is loopback."""
+    return next((name for name, there in psutil.net_if_addrs().items() if any(one.address == address for one in there)), None)

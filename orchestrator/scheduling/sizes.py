@@ -17,14 +17,14 @@ class Batch:
 
 
 def room_for_ranks(nodes: Iterable[Mapping[str, Any]], *, gpus_per_rank: int, excluded: Collection[str] = ()) -> int:
-    """How many ranks fit on the nodes that are there.
+    """How many ranks fit into what is free of the nodes.
 
     Args:
-        nodes: as Ray tells of them.
+        nodes: as `cluster_nodes` tells of them.
         gpus_per_rank: that each rank takes beside a CPU.
         excluded: ids of nodes that do not count.
     """
-    return sum(_ranks_on(node["Resources"], gpus_per_rank) for node in nodes if node["Alive"] and node["NodeID"] not in excluded)
+    return sum(_ranks_on(node["Available"], gpus_per_rank) for node in nodes if node["NodeID"] not in excluded)
 
 
 def _ranks_on(resources: Mapping[str, float], gpus_per_rank: int) -> int:

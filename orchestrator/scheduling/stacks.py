@@ -15,7 +15,7 @@ from orchestrator.scheduling.phases import Sighting
 from orchestrator.scheduling.processes import end_trees, send
 
 _WRITING_SECONDS = 3.0
-_NODE_SECONDS = 30.0
+_NODE_SECONDS = 30.0  # for all nodes together
 
 
 def end_ranks(sightings: Sequence[Sighting]) -> dict[int, str]:
@@ -33,8 +33,9 @@ def end_ranks(sightings: Sequence[Sighting]) -> dict[int, str]:
         by_node[sighting.node].append(sighting)
     asked = {node: _ask(node, there) for node, there in by_node.items() if node != here}
     states = end_on_node(by_node.get(here, []))
+    deadline = time.monotonic() + _NODE_SECONDS
     for node, reference in asked.items():
-        states |= _answer(reference, by_node[node])
+        states |= _answer(reference, by_node[node], max(0.0, deadline - time.monotonic()))
     return states
 
 
@@ -43,9 +44,9 @@ def _ask(node: str, sightings: Sequence[Sighting]) -> Any:
     return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=strategy)(end_on_node).remote(sightings)
 
 
-def _answer(reference: Any, sightings: Sequence[Sighting]) -> dict[int, str]:
+def _answer(reference: Any, sightings: Sequence[Sighting], seconds: float) -> dict[int, str]:
     try:
-        states: dict[int, str] = ray.get(reference, timeout=_NODE_SECONDS)
+        states: dict[int, str] = ray.get(reference, timeout=seconds)
         return states
     except ray.exceptions.RayError as error:
         return {sighting.rank: f"on a node that does not answer ({type(error).__name__})" for sighting in sightings}

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.checkpoints.store import Checkpoint
@@ -13,7 +14,7 @@ from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import Token, newest_token, raise_fence, still_ours
 from orchestrator.scheduling import asked
 from orchestrator.scheduling.attempt import AttemptJob, Outcome, error_of
-from orchestrator.scheduling.budgets import Failure, backoff_seconds, by_class, judge
+from orchestrator.scheduling.budgets import Failure, Verdict, backoff_seconds, by_class, judge
 
 _LOOK_SECONDS = 0.2
 _REASONS = {"done": "all steps are done", "paused": "at the step that it was to stop at", "resize": "to go on at another world size"}
@@ -63,9 +64,12 @@ class Supervision:
         Returns:
             Seconds until the next one; none when all steps are done.
         """
-        checkpoint = self._choose()
-        from_step = checkpoint.step if checkpoint else 0
-        token = self._begin(from_step)
+        try:
+            checkpoint = self._choose()
+            from_step = checkpoint.step if checkpoint else 0
+            token = raise_fence(self._run, start_attempt(self._run, world_size=self._scheduling.world_size, from_step=from_step))
+        except OSError as failure:
+            return self._not_begun(failure)
         job = AttemptJob(
             run=str(self._run.root),
             token=token,
@@ -83,14 +87,15 @@ class Supervision:
             raise error
         return 0.0 if outcome.kind == "resize" else None
 
-    def _begin(self, from_step: int) -> Token:
-        try:
-            attempt = start_attempt(self._run, world_size=self._scheduling.world_size, from_step=from_step)
-            return raise_fence(self._run, attempt)
-        except OSError as error:
-            raise InfrastructureError(
-                f"an attempt cannot be entered into {self._run.root}: {error}. Free space there, and resume."
-            ) from error
+    def _not_begun(self, failure: OSError) -> float:
+        """An attempt that the disk of the run directory did not let begin. The first one of a command is not tried again."""
+        error = InfrastructureError(f"an attempt cannot be entered into {self._run.root}: {failure}. Free space there, and resume.")
+        if not self._failures:
+            raise error from failure
+        verdict = self._charge(replace(self._failures[-1], reason_class=error.reason_class, step=self._failures[-1].from_step))
+        if not verdict.goes_on:
+            raise error from failure
+        return self._said_to_begin_again(str(error), error, verdict)
 
     def _end(self, token: Token, outcome: Outcome, reason: str, error: OrchestratorError | None) -> None:
         """Enter the stop. A resize is no failure, and the next attempt follows at once."""
@@ -109,9 +114,9 @@ class Supervision:
         if isinstance(error, InterruptedRunError) and not isinstance(error, NodePreemptedError):
             self._end(job.token, outcome, str(error), error)
             raise error
-        self._failed_nodes.update(outcome.failed_nodes)
-        self._failures.append(Failure(reason_class=error.reason_class, from_step=job.from_step, step=outcome.step))
-        verdict = judge(self._failures, by_class(self._scheduling.budgets))
+        if len(set(outcome.failed_nodes)) == 1:  # what fails on several at once is most likely none of theirs
+            self._failed_nodes.update(set(outcome.failed_nodes))
+        verdict = self._charge(Failure(reason_class=error.reason_class, from_step=job.from_step, step=outcome.step))
         if not verdict.goes_on:
             key = f"scheduling.budgets.{error.reason_class}={verdict.limit}"
             spent = f" {verdict.spent} failures of this class since the last progress spend {key}." if verdict.limit else ""
@@ -119,9 +124,17 @@ class Supervision:
         self._end(job.token, outcome, str(error), error)
         if not verdict.goes_on:
             raise error
+        return self._said_to_begin_again(f"attempt {job.token.attempt} stopped at step {outcome.step}: {error}", error, verdict)
+
+    def _charge(self, failure: Failure) -> Verdict:
+        self._failures.append(failure)
+        return judge(self._failures, by_class(self._scheduling.budgets))
+
+    def _said_to_begin_again(self, what: str, error: OrchestratorError, verdict: Verdict) -> float:
+        """How long to wait."""
         wait = backoff_seconds(verdict.in_a_row)
         budget = f"{verdict.spent} of scheduling.budgets.{error.reason_class}={verdict.limit}"
-        self._say(f"attempt {job.token.attempt} stopped at step {outcome.step}: {error} Starting again in {wait:.0f} s ({budget}).")
+        self._say(f"{what} Starting again in {wait:.0f} s ({budget}).")
         return wait
 
     def _leave_if_superseded(self, token: Token, outcome: Outcome) -> None:

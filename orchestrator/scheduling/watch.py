@@ -22,6 +22,8 @@ class Watched(Protocol):
 
     def wait(self, seconds: float) -> bool: ...
 
+    def is_placed(self) -> bool: ...
+
     def result(self) -> Any: ...
 
 
@@ -58,8 +60,10 @@ class Rules:
         grace_seconds: from a request to stop to the end of the attempt.
         world_size: how many ranks there are.
         from_step: where they began.
-        feasible_world_size: how many there could be now; none when there is no room for any, or the size is fixed.
+        feasible_world_size: how many there could be, given how many have their places already; none when there is no room for any, or the
+            size is fixed.
         draining_nodes: Ray's ids of the nodes that the cluster is about to take away.
+        beat: called at every look, to show that the driver lives.
         end_ranks: makes ranks write their stacks and ends them; what each was found doing, by rank.
         logs: where the stacks then are.
     """
@@ -68,8 +72,9 @@ class Rules:
     grace_seconds: float
     world_size: int
     from_step: int
-    feasible_world_size: Callable[[], int | None]
+    feasible_world_size: Callable[[int], int | None]
     draining_nodes: Callable[[], Collection[str]]
+    beat: Callable[[], None]
     end_ranks: Callable[[Sequence[Sighting]], dict[int, str]]
     logs: Path
 
@@ -92,7 +97,8 @@ class Watch:
         """
         self._gang, self._board, self._rules, self._is_orphaned, self._began = gang, board, rules, is_orphaned, began
         self._asked_at: float | None = None
-        self._sized_at, self._larger = began, False
+        self._sized_at = began
+        self._feasible: int | None = None  # at the look before
         self.sightings: Sequence[Sighting] = ()
 
     def until_it_ends(self) -> Any:
@@ -107,6 +113,7 @@ class Watch:
             ResizedError: nodes are gone before the ranks were placed.
         """
         while not self._gang.wait(_LOOK_SECONDS):
+            self._rules.beat()
             self.sightings = self._board.read()
             self._pass_on_requests()
             self._look_at_deadlines()
@@ -159,13 +166,13 @@ class Watch:
         if now - self._sized_at < _SIZE_SECONDS:
             return
         self._sized_at = now
-        feasible = self._rules.feasible_world_size()
-        if not self.sightings and feasible is not None and feasible < self._rules.world_size:
+        before, self._feasible = self._feasible, self._rules.feasible_world_size(self._rules.world_size if self._gang.is_placed() else 0)
+        if before is None or self._feasible is None:
+            return
+        if max(before, self._feasible) < self._rules.world_size:  # twice in a row: nodes come and go one by one
             raise ResizedError
-        is_larger = feasible is not None and feasible > self._rules.world_size
-        if is_larger and self._larger:  # twice in a row: nodes come one by one
+        if min(before, self._feasible) > self._rules.world_size:
             self._board.wish("resize")
-        self._larger = is_larger
 
     def _look_at_nodes(self) -> None:
         draining = self._rules.draining_nodes()

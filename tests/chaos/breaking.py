@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,17 @@ def ended(process: subprocess.Popen[str], code: int = 0, seconds: float = 280) -
 def kill_tree(process: subprocess.Popen[str]) -> None:
     """Kill a command and everything below it, at once."""
     if process.poll() is None:
-        for one in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)):
-            one.send_signal(signal.SIGSTOP)  # so that none sees another die first
-        for one in (*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)):
-            one.kill()
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # so that none sees another die first
+            for one in (*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)):
+                with suppress(psutil.NoSuchProcess):
+                    one.send_signal(number)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != "zombie"
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 240, every: float = 0.02) -> None:

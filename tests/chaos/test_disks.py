@@ -22,7 +22,7 @@ from tests.chaos.breaking import (
     resume,
     stops,
     train,
-    wait_for_step,
+    wait_for,
 )
 from tests.support.tiny import overrides
 
@@ -30,11 +30,8 @@ from tests.support.tiny import overrides
 def test_a_quota_is_spent_and_later_the_disk_is_broken_for_a_while(folder: Path, reference: Path) -> None:
     run = folder / "runs" / "writes"
     with train(run, folder, fault="errno") as process:
-        for number, first in ((errno.EDQUOT, EVERY + 1), (errno.EIO, 4 * EVERY + 1)):
-            wait_for_step(run, first, process)
-            (folder / "fault").write_text(str(number))
-            wait_for_step(run, first + EVERY, process)
-            (folder / "fault").unlink()
+        break_a_save(process, run, folder, errno.EDQUOT, after=EVERY)
+        break_a_save(process, run, folder, errno.EIO, after=4 * EVERY)
         said = ended(process)
     failed = [event["step"] for event in events(run, "save_failed")]
     assert failed == [2 * EVERY, 5 * EVERY]
@@ -43,6 +40,16 @@ def test_a_quota_is_spent_and_later_the_disk_is_broken_for_a_while(folder: Path,
         assert not is_saved(run, step)
     assert classes(run) == ["done"]
     finishes(run, reference)
+
+
+def break_a_save(process: subprocess.Popen[str], run: Path, folder: Path, number: int, *, after: int) -> None:
+    """Once a step is saved, have the next save fail."""
+    wait_for(lambda: is_saved(run, after) or process.poll() is not None)
+    failed = len(events(run, "save_failed"))
+    (folder / "coming").write_text(str(number))
+    (folder / "coming").rename(folder / "fault")
+    wait_for(lambda: len(events(run, "save_failed")) > failed or process.poll() is not None)
+    (folder / "fault").unlink()
 
 
 def planned(run: Path, folder: Path) -> RunDirectory:

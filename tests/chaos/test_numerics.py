@@ -30,7 +30,7 @@ def test_the_run_is_rolled_back_and_skips_the_stretch(folder: Path) -> None:
     ) as process:
         ended(process)
     assert classes(run) == ["numerics", "done"]
-    skip = Skip(first_step=EVERY + 1, last_step=NAN_STEP, reason="as in the other", attempt=0)
+    skip = Skip(first_step=NAN_STEP // EVERY * EVERY + 1, last_step=NAN_STEP, reason="as in the other", attempt=0)
     assert [(found.first_step, found.last_step) for found in read_skips(RunDirectory(run))] == [(skip.first_step, skip.last_step)]
     write_skip(planned(twin, folder), skip)
     with resume(twin, folder) as process:

@@ -27,6 +27,9 @@ class Alone:
     def gather(self, value: Any) -> list[Any]:
         return [value]
 
+    def broadcast(self, value: Any) -> Any:
+        return value
+
 
 class Threads:
     """A rank of several; a gang whose barrier a failing rank breaks, so that no other waits for it."""
@@ -43,6 +46,9 @@ class Threads:
         everyones = list(self._values)
         self.barrier()
         return everyones
+
+    def broadcast(self, value: Any) -> Any:
+        return self.gather(value)[0]
 
 
 def on_ranks(world_size: int, function: Callable[[Ranks], None]) -> None:

@@ -198,6 +198,14 @@ def test_what_interrupted_saves_have_left_goes_after_the_next_one(tmp_path: Path
     assert {path.name for path in tmp_path.iterdir()} == {"step_00000005", "step_00000009"}
 
 
+def test_an_older_checkpoint_that_is_damaged_stays_and_keeps_nothing_from_going(tmp_path: Path) -> None:
+    for step in range(1, 6):
+        save(tmp_path, step, kind=INSURANCE)
+    (step_directory(tmp_path, 2) / COMMIT).write_text("torn")
+    assert thin_out(tmp_path) == [1, 3]
+    assert (step_directory(tmp_path, 2) / COMMIT).read_text() == "torn"
+
+
 def test_a_deletion_takes_commit_first(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     for step in (1, 2, 3):
         save(tmp_path, step, kind=INSURANCE)

@@ -1,6 +1,8 @@
 """Which checkpoint a run goes on from, every byte of it verified, or why none can be trusted."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,12 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.checkpoints import store
 from orchestrator.checkpoints.choosing import newest_verified
 from orchestrator.checkpoints.ranks import Ranks
 from orchestrator.checkpoints.state_file import state_path
 from orchestrator.checkpoints.store import COMMIT, MANIFEST, DamagedError, committed_checkpoints, is_committed, step_directory
 from orchestrator.errors import CheckpointError
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.durable import hash_file
 from orchestrator.runs.events import append_event
 from tests.checkpoints import ranks as saving
 from tests.checkpoints.ranks import Alone, on_ranks
@@ -135,6 +139,35 @@ def test_a_run_that_lost_its_checkpoints_is_not_begun_anew(tmp_path: Path) -> No
     append_event(RunDirectory(tmp_path), 1, "saved", step=1200)
     with pytest.raises(CheckpointError, match="there was one of step 1,200"):
         newest_step(tmp_path)
+
+
+@pytest.mark.parametrize(("number", "is_damage"), [(errno.EIO, True), (errno.ESTALE, False), (errno.EMFILE, False)])
+@pytest.mark.parametrize("what", ["state", COMMIT])
+def test_a_disk_that_cannot_read_is_damage_and_one_that_can_later_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_damage: bool, what: str
+) -> None:
+    for step in (1, 2):
+        save(tmp_path, step)
+    read_bytes = Path.read_bytes
+
+    def broken(path: Path) -> bytes:
+        if what == COMMIT and path == step_of(tmp_path, 2) / COMMIT:
+            raise OSError(number, os.strerror(number))
+        return read_bytes(path)
+
+    def broken_hash(path: Path) -> str:
+        if what == "state" and step_of(tmp_path, 2) in path.parents:
+            raise OSError(number, os.strerror(number))
+        return hash_file(path)
+
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    monkeypatch.setattr(store, "hash_file", broken_hash)
+    if is_damage:
+        assert newest_step(tmp_path) == 1
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            newest_step(tmp_path)
+        assert is_committed(step_of(tmp_path, 2))
 
 
 def test_two_checkpoints_of_one_step_that_were_damaged_are_both_kept(tmp_path: Path) -> None:

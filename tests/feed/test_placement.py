@@ -9,12 +9,12 @@ from orchestrator.feed.worker import FeedWorker, Place, workers_for
 from orchestrator.scheduling.placement import feed_places
 
 
-def node(name: str, *, gpus: int = 0, cpus: int = 8, alive: bool = True) -> dict[str, Any]:
+def node(name: str, *, gpus: int = 0, cpus: int = 8) -> dict[str, Any]:
     resources = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
-    return {"NodeID": name, "Alive": alive, "Resources": resources}
+    return {"NodeID": name, "Resources": resources}
 
 
-NODES = [node("a", gpus=8), node("b", gpus=8), node("c"), node("d", alive=False), node("head", cpus=0)]
+NODES = [node("a", gpus=8), node("b", gpus=8), node("c"), node("head", cpus=0)]
 
 
 @pytest.mark.parametrize(

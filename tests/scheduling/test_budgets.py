@@ -31,6 +31,10 @@ def test_failing_again_at_the_same_step_counts_double() -> None:
     assert judge(failed(10, 10), {"infrastructure": 4}) == Verdict(goes_on=True, spent=3, limit=4, in_a_row=2)
 
 
+def test_a_cluster_that_lets_no_attempt_begin_is_not_taken_for_a_step_that_fails() -> None:
+    assert go_on(failed(10, 10, 10, 10, from_step=10), infrastructure=3) == [True, True, True, False]
+
+
 def test_a_newer_checkpoint_fills_the_budgets_again() -> None:
     failures = [Failure(reason_class="infrastructure", from_step=50 * n, step=50 * n + 60) for n in range(9)]
     assert go_on(failures, infrastructure=1) == [True] * 9

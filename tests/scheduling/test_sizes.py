@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 from orchestrator.scheduling.sizes import Batch, largest_world_size, room_for_ranks
 
 
-def node(name: str, *, cpus: float, gpus: float = 0, alive: bool = True) -> dict[str, object]:
-    return {"NodeID": name, "Alive": alive, "Resources": {"CPU": cpus, "GPU": gpus} if alive else {}}
+def node(name: str, *, cpus: float, gpus: float = 0, taken: float = 0) -> dict[str, object]:
+    return {"NodeID": name, "Resources": {"CPU": cpus + taken, "GPU": gpus + taken}, "Available": {"CPU": cpus, "GPU": gpus}}
 
 
-NODES = [node("a", cpus=4), node("b", cpus=16, gpus=8), node("c", cpus=2, gpus=8), node("d", cpus=9, alive=False)]
+NODES = [node("a", cpus=4), node("b", cpus=16, gpus=8, taken=4), node("c", cpus=2, gpus=8), node("d", cpus=0, taken=9)]
 
 
-def test_room_is_counted_by_node_in_cpus_or_gpus() -> None:
+def test_room_is_counted_by_node_in_cpus_or_gpus_that_nobody_has_taken() -> None:
     assert room_for_ranks(NODES, gpus_per_rank=0) == 22
     assert room_for_ranks(NODES, gpus_per_rank=1) == 10
     assert room_for_ranks(NODES, gpus_per_rank=3) == 4

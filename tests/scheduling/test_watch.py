@@ -40,6 +40,9 @@ class Ranks:
     def result(self) -> Any:
         return self._ending
 
+    def is_placed(self) -> bool:
+        return bool(self.read())
+
     def read(self) -> Sequence[Sighting]:
         return self._looks[min(self._seen, len(self._looks) - 1)]
 
@@ -52,7 +55,7 @@ def watched(
     *,
     world_size: int = 2,
     grace: float = 120,
-    feasible: Callable[[], int | None] = lambda: None,
+    feasible: Callable[[int], int | None] = lambda placed: None,
     draining: Sequence[str] = (),
     ended: Callable[[Sequence[Sighting]], dict[int, str]] = lambda _: {},
     orphaned: bool = False,
@@ -65,6 +68,7 @@ def watched(
         from_step=0,
         feasible_world_size=feasible,
         draining_nodes=lambda: draining,
+        beat=lambda: None,
         end_ranks=ended,
         logs=Path("/logs/1"),
     )
@@ -135,13 +139,15 @@ def test_an_attempt_whose_command_is_gone_ends() -> None:
 
 
 def test_room_for_more_ranks_is_asked_for_when_it_was_there_twice() -> None:
-    room = iter([4, 2, 4, 4])
+    room = iter([2, 0, 2, 2])
     ranks = Ranks(WELL, WELL, WELL, WELL)
-    watched(ranks, feasible=lambda: next(room))
+    watched(ranks, feasible=lambda placed: placed + next(room))
     assert ranks.wishes == [("resize", 1)]
 
 
 def test_nodes_that_are_gone_before_the_ranks_were_placed_begin_it_again() -> None:
     with pytest.raises(ResizedError):
-        watched(Ranks([], []), feasible=lambda: 1)
-    assert watched(Ranks(WELL, WELL), feasible=lambda: 1) is None
+        watched(Ranks([], []), feasible=lambda placed: placed + 1)
+    room = iter([1, 2, 1])
+    assert watched(Ranks([], [], []), feasible=lambda placed: placed + next(room)) is None
+    assert watched(Ranks(WELL, WELL), feasible=lambda placed: placed + 1) is None
