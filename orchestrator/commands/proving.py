@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -166,7 +166,8 @@ def _run_and_kill(run: RunDirectory, step: int) -> None:
 def _kill(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         for child in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
-            child.kill()
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
     process.wait()
 
 

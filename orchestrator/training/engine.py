@@ -7,6 +7,7 @@ from typing import Any
 
 import deepspeed
 import torch
+from accelerate.utils.other import compile_regions_deepspeed
 from deepspeed.accelerator import get_accelerator
 from torch import Tensor
 
@@ -54,7 +55,7 @@ class Engine:
         self._engine.eval()
         self._losses = LossHead(module, self._logits, self.device)
         if training.compile:
-            self._engine.compile(compile_kwargs={"dynamic": False})  # few shapes occur, and each is worth a graph of its own
+            compile_regions_deepspeed(module, dynamic=False)  # layer by layer; few shapes occur, and each is worth a graph of its own
 
     def require_document_attention(self) -> None:
         """Make sure that documents do not see each other when positions begin anew with each.

@@ -34,4 +34,5 @@ def test_the_machine_with_all_its_files_is_lost(folder: Path, reference: Path, b
         said = ended(process)
     assert f"from {bucket} into {run}" in said
     finishes(run, reference)
-    assert committed_names(Noting(bucket).files()) == [f"step_{step:08d}" for step in range(EVERY, STEPS + 1, EVERY)]
+    (resumed,) = (event["step"] for event in events(run, "resumed"))  # older ones may not have been uploaded when the machine was lost
+    assert {f"step_{step:08d}" for step in range(resumed, STEPS + 1, EVERY)} <= set(committed_names(Noting(bucket).files()))

@@ -202,6 +202,34 @@ def test_a_run_that_is_asked_to_stop_says_so_and_asks_to_be_requeued(folder: Pat
     assert driver.returncode == 75, output
     status = as_json("status", str(asked), "--json", folder=folder)
     assert {"state": "stopped", "class": "preempted", "exit_code": 75}.items() <= status.items()
+    behind = midtrain("resume", str(asked), "--until-step", "5", folder=folder)
+    assert (behind.returncode, f"has a checkpoint of step {status['step']} already" in behind.stderr) == (2, True), behind.stderr
+
+
+def test_a_run_that_starts_from_a_checkpoint_of_another_has_its_weights_and_moments(folder: Path, run: Path) -> None:
+    (start,) = (checkpoint for checkpoint in committed_checkpoints(run / "checkpoints") if checkpoint.step == 10)
+    other = folder / "runs" / "other"
+    words = {"run.dir": other, "model.start_from": start.directory, "mixture.total_tokens": 5 * 128, "scheduling.world_size": 1}
+    done = midtrain("train", *overrides(folder, **words), folder=folder)
+    assert done.returncode == 0, done.stderr
+    ended, (began, *_) = list(read_lines(run / "metrics.jsonl"))[-1], read_lines(other / "metrics.jsonl")
+    for source in ("spec", "code", "docs"):
+        assert began[f"heldout/{source}"] == pytest.approx(ended[f"heldout/{source}"], abs=1e-6)
+    (last,) = (checkpoint for checkpoint in committed_checkpoints(other / "checkpoints") if checkpoint.step == 5)
+    assert last.manifest["updates"] == start.manifest["updates"] + 5
+    refused = midtrain("train", *overrides(folder, **words | {"run.dir": folder / "no", "model.start_from": folder}), folder=folder)
+    assert (refused.returncode, "is not a checkpoint: it has no COMMIT" in refused.stderr) == (2, True), refused.stderr
+
+
+def test_resuming_is_proved_on_ones_own_configuration_also_at_another_world_size(folder: Path) -> None:
+    words = ("--steps", "4", "--more", "3", "--world-size", "1", "--json")
+    proof = as_json("prove-resume", *overrides(folder, **{"run.dir": folder / "runs" / "proof"}), *words, folder=folder)
+    assert proof["same"] is True
+    assert (proof["world_size"], proof["resumed_world_size"], proof["bound"], proof["kept"]) == (2, 1, 1e-5, None)
+    assert [row["step"] for row in proof["steps"]] == list(range(1, 8))
+    assert all(row["same_data"] for row in proof["steps"])
+    assert {row["difference"] for row in proof["steps"][:4]} == {0.0}
+    assert not list((folder / "runs").glob(".prove-resume*"))
 
 
 def test_a_wandb_that_hangs_changes_neither_the_weights_nor_the_exit_code(folder: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
