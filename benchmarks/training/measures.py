@@ -1,5 +1,6 @@
 """The peers in turn, and what a step is made of."""
 
+import dataclasses
 import random
 import shutil
 import time
@@ -119,6 +120,7 @@ def saves(size: Size, work: Path, *, turns: int, steps: int) -> dict[str, list[f
         Seconds: `beside` and `waited`, that training stands still for a save; `committed`, from its begin to its end beside training;
         `steps`, undisturbed, and `steps_beside`, while one is written.
     """
+    size = dataclasses.replace(size, micro_batch=1)  # a save does not depend on it, and steps are only what it runs beside
     model = size.write(work / "training" / "models")
     found: dict[str, list[float]] = {key: [] for key in ("beside", "waited", "committed", "steps", "steps_beside")}
     variables = rank_environment(gpus_per_rank=0)

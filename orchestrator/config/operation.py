@@ -1,7 +1,8 @@
 """The configuration of how a run is run: where, when it is saved and measured, and by which processes."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from orchestrator.config.values import STRICT, Count, CountOrNone, Folder, Name, NotNegative, Positive, Url
@@ -82,7 +83,7 @@ class SchedulingConfig:
 
     world_size: Count  # ranks
     min_world_size: Count | None  # with fewer nodes go on with as few; null: never with fewer than world_size
-    gpus_per_rank: CountOrNone  # 0: CPU with gloo
+    gpus_per_rank: Annotated[int, Field(ge=0, le=1)]  # 0: CPU with gloo; 1: NCCL
     threads_per_rank: Count
     exclude_node_after: Count  # failures of ranks on a node, after which the command places none there
     deadlines: DeadlinesConfig

@@ -114,7 +114,7 @@ def test_a_wrong_value_on_the_command_line_is_an_error_with_the_key_and_the_valu
         ("evaluation.max_sequences", 0),
         ("tracking.wandb", False),
         ("scheduling.world_size", 0),
-        ("scheduling.gpus_per_rank", -1),
+        ("scheduling.gpus_per_rank", 2),
         ("feed.workers", 0),
         ("shards.shard_bytes", 0),
         ("corpus.max_reject_share", 1.5),

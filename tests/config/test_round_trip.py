@@ -180,7 +180,7 @@ def schedulings(draw: st.DrawFn) -> SchedulingConfig:
     return SchedulingConfig(
         world_size=2,
         min_world_size=draw(st.sampled_from([None, 1, 2])),
-        gpus_per_rank=draw(st.integers(0, 8)),
+        gpus_per_rank=draw(st.integers(0, 1)),
         threads_per_rank=draw(counts),
         exclude_node_after=draw(counts),
         deadlines=DeadlinesConfig(**{phase: draw(seconds) for phase in phases}),

@@ -1,5 +1,6 @@
 """A run goes on by itself for as long as its budgets last, and every attempt has its start and its stop in the ledger."""
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from orchestrator.checkpoints.store import Checkpoint
 from orchestrator.config.load import load_config
 from orchestrator.config.operation import SchedulingConfig
 from orchestrator.errors import InfrastructureError, InterruptedRunError, NumericsError, OrchestratorError, SupersededError
+from orchestrator.runs.attempts import start_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import raise_fence
 from orchestrator.runs.lines import read_lines
@@ -133,6 +135,29 @@ def test_a_node_whose_ranks_failed_twice_is_not_used_again(run: RunDirectory) ->
     attempts = Attempts(run, [*failures, Outcome(step=300)])
     attempts.supervise(scheduling())
     assert [job.excluded_nodes for job in attempts.jobs] == [[], [], [], ["bad"]]
+
+
+def test_what_fails_on_several_nodes_at_once_is_charged_to_none(run: RunDirectory) -> None:
+    failures = [died(step, failed_nodes=["one", "other"]) for step in (10, 11, 12)]
+    attempts = Attempts(run, [*failures, died(13, failed_nodes=["one", "one"]), Outcome(step=300)])
+    attempts.supervise(scheduling())
+    assert [job.excluded_nodes for job in attempts.jobs] == [[]] * 5
+
+
+def test_a_disk_that_lets_no_attempt_begin_is_tried_again_within_the_budget(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = iter([True, False, False, True])
+
+    def start(run: RunDirectory, *, world_size: int, from_step: int) -> int:
+        if not next(begun):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return start_attempt(run, world_size=world_size, from_step=from_step)
+
+    monkeypatch.setattr(supervision, "start_attempt", start)
+    Attempts(run, [died(10), Outcome(step=300)]).supervise(scheduling("scheduling.budgets.infrastructure=3"))
+    assert [event for event, *_ in ledger(run)] == ["start", "stop", "start", "stop"]
+    begun = iter([True, False, False])
+    with pytest.raises(InfrastructureError, match=r"cannot be entered into .*Stale file handle"):
+        Attempts(run, [died(10)]).supervise(scheduling("scheduling.budgets.infrastructure=2"))
 
 
 def test_an_attempt_that_another_has_superseded_writes_nothing_more(run: RunDirectory) -> None:
