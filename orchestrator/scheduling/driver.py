@@ -28,7 +28,8 @@ from orchestrator.scheduling.asked import note_signals
 from orchestrator.scheduling.attempt import BEAT, AttemptJob, Outcome, dump, load_job
 from orchestrator.scheduling.board import Board
 from orchestrator.scheduling.cluster import LOST, cluster_nodes, draining_nodes, ray_cluster
-from orchestrator.scheduling.gang import Gang, GangPlace, RankFaultError, RankLostError, rank_environment, start_gang
+from orchestrator.scheduling.faults import RankFaultError, RankLostError
+from orchestrator.scheduling.gang import Gang, GangPlace, rank_environment, start_gang
 from orchestrator.scheduling.phases import Sighting, limits
 from orchestrator.scheduling.placement import feed_places
 from orchestrator.scheduling.sizes import Batch, largest_world_size, room_for_ranks

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from orchestrator.errors import InfrastructureError, OrchestratorError, RankFailedError
+from orchestrator.errors import InfrastructureError, OrchestratorError
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.scheduling.faults import failure_of, first_cause, is_infrastructure, is_of_a_process
 from orchestrator.scheduling.rank_process import Membership, RankProcess, Standing
 from orchestrator.scheduling.vitals import Observation
 
@@ -23,8 +24,6 @@ _CAUSE_SECONDS = 2.0  # a rank whose neighbour died often fails before the death
 
 # glibc hands large blocks back at once, and a step that gets them anew has a page fault for each 4 KiB: a fifth of its time on a CPU.
 _KEEP_MEMORY = f"glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold={1 << 32}:glibc.malloc.trim_threshold={1 << 34}"
-
-_LOST = ("gloo", "nccl", "connection", "cuda error", "cublas_status", "cudnn_status", "nvlink", "acceleratorerror", "distbackenderror")
 
 References = list[Any]
 
@@ -44,26 +43,6 @@ class GangPlace:
     gpus_per_rank: int
     excluded_nodes: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-
-
-class RaisedByRayError(Exception):
-    """An error of Ray's that a rank met, and lived: a data-mixing worker or an object is lost."""
-
-
-class RankLostError(InfrastructureError):
-    """Ranks whose processes died, or whose devices or disks failed them. Who they were the driver knows.
-
-    Attributes:
-        ranks: their numbers.
-    """
-
-    def __init__(self, message: str, ranks: Sequence[int] = ()) -> None:
-        super().__init__(message)
-        self.ranks = tuple(ranks)
-
-
-class RankFaultError(RankLostError):
-    """The one rank that met an error of its device, disk or connection: its process lived to tell."""
 
 
 class Gang:
@@ -225,61 +204,19 @@ def _all(references: References, logs: Path) -> Generator[References, References
     while waiting:
         done = set((yield waiting))
         waiting = [reference for reference in waiting if reference not in done]
-        if failure := next(filter(None, map(_failure, done)), None):
-            raise _first_cause(_failures(references, failure), logs)
+        if failure := next(filter(None, map(failure_of, done)), None):
+            raise first_cause(_failures(references, failure), logs)
     return list(ray.get(references))
 
 
 def _failures(references: References, first: BaseException) -> dict[int, BaseException]:
     """The failures of ranks, once one has failed, by rank: with a moment for the one that made it fail, where it cannot be the cause."""
-    deadline = time.monotonic() + (_CAUSE_SECONDS if is_infrastructure(first) and not _is_of_a_process(first) else _SIBLING_SECONDS)
+    deadline = time.monotonic() + (_CAUSE_SECONDS if is_infrastructure(first) and not is_of_a_process(first) else _SIBLING_SECONDS)
     while True:
         done, waiting = ray.wait(references, num_returns=len(references), timeout=0.1)
         ended = set(done)
-        failures = {rank: failure for rank, one in enumerate(references) if one in ended and (failure := _failure(one))}
-        if any(map(_is_of_a_process, failures.values())):
+        failures = {rank: failure for rank, one in enumerate(references) if one in ended and (failure := failure_of(one))}
+        if any(map(is_of_a_process, failures.values())):
             deadline = min(deadline, time.monotonic() + _SIBLING_SECONDS)
         if not waiting or time.monotonic() > deadline:
             return failures
-
-
-def _failure(done: Any) -> BaseException | None:
-    """What a rank raised, or, as Ray's own error, that its process died."""
-    try:
-        ray.get(done)
-    except RayTaskError as error:
-        cause: BaseException = getattr(error, "cause", None) or error
-        return RaisedByRayError(str(cause)) if isinstance(cause, RayError) and cause is not error else cause
-    except RayError as death:
-        found: BaseException = death
-        return found
-    return None
-
-
-def is_infrastructure(failure: BaseException) -> bool:
-    """Whether a process, disk, connection or device failed. A rank whose neighbour died sees only that the connection is gone."""
-    said = f"{type(failure).__name__} {failure}".lower()
-    if "device-side assert" in said:  # what a kernel was given was wrong
-        return False
-    return _is_of_a_process(failure) or isinstance(failure, OSError | RaisedByRayError) or any(word in said for word in _LOST)
-
-
-def _is_of_a_process(failure: BaseException) -> bool:
-    return isinstance(failure, RayError) and not isinstance(failure, RayTaskError)
-
-
-def _first_cause(failures: dict[int, BaseException], logs: Path) -> OrchestratorError:
-    """What ended the gang: an error of ours, else processes that died, else an exception that nobody foresaw."""
-    if ours := [failure for failure in failures.values() if isinstance(failure, OrchestratorError)]:
-        return ours[0]
-    if died := {rank: failure for rank, failure in failures.items() if _is_of_a_process(failure)}:
-        return RankLostError(f"ranks whose processes died: {', '.join(map(str, died))} ({_first_line(*died.values())}).", list(died))
-    rank, failure = min(failures.items(), key=lambda item: is_infrastructure(item[1]))
-    message = f"rank {rank} failed: {type(failure).__name__}: {_first_line(failure)}. Its log is in {logs}; go on with `midtrain resume`."
-    if not is_infrastructure(failure):
-        return RankFailedError(message)
-    return RankFaultError(message, [rank]) if len(failures) == 1 else InfrastructureError(message)
-
-
-def _first_line(failure: BaseException, *_: BaseException) -> str:
-    return (str(failure).strip().splitlines() or [""])[0].removesuffix(".")

@@ -19,16 +19,8 @@ from orchestrator.errors import InfrastructureError, NumericsError, RankFailedEr
 from orchestrator.runs.fence import Token
 from orchestrator.scheduling.board import Board
 from orchestrator.scheduling.cluster import ray_cluster
-from orchestrator.scheduling.gang import (
-    Gang,
-    GangPlace,
-    RankFaultError,
-    RankLostError,
-    is_infrastructure,
-    memberships,
-    rank_environment,
-    start_gang,
-)
+from orchestrator.scheduling.faults import RankFaultError, RankLostError
+from orchestrator.scheduling.gang import Gang, GangPlace, memberships, rank_environment, start_gang
 from orchestrator.scheduling.rank_process import Standing
 from orchestrator.scheduling.vitals import Observation
 
@@ -152,21 +144,6 @@ def test_a_gang_that_is_closed_ends_its_ranks_whatever_they_wait_for(start: Star
             assert not gang.wait(0.1)
         sleeping = psutil.Process(int((tmp_path / "pid").read_text()))
     assert psutil.wait_procs([sleeping], timeout=10)[1] == []
-
-
-@pytest.mark.parametrize(
-    ("failure", "expected"),
-    [
-        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), True),
-        (RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED"), True),
-        (RuntimeError("[../gloo/transport/tcp/pair.cc:553] Connection closed by peer"), True),
-        (OSError(5, "Input/output error"), True),
-        (RuntimeError("CUDA error: device-side assert triggered"), False),
-        (ValueError("no such thing"), False),
-    ],
-)
-def test_what_a_device_a_disk_or_a_connection_does_is_no_bug(failure: Exception, expected: bool) -> None:
-    assert is_infrastructure(failure) is expected
 
 
 def test_a_device_that_fails_one_rank_is_blamed_on_its_node(start: Start) -> None:
