@@ -32,7 +32,7 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
     """Add a line, on disk when this returns. Any thread of any process may; a line is one write.
 
     Raises:
-        OSError: it could not be written whole; what is left of it is not a line, and does no harm to the next.
+        OSError: it could not be written whole. What is left of it is no line, unless it lacks only its end, and does no harm to the next.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:

@@ -28,7 +28,7 @@ from orchestrator.scheduling.asked import note_signals
 from orchestrator.scheduling.attempt import BEAT, AttemptJob, Outcome, dump, load_job
 from orchestrator.scheduling.board import Board
 from orchestrator.scheduling.cluster import LOST, cluster_nodes, draining_nodes, ray_cluster
-from orchestrator.scheduling.faults import RankFaultError, RankLostError
+from orchestrator.scheduling.faults import BlamedRanksError, RankLostError
 from orchestrator.scheduling.gang import Gang, GangPlace, rank_environment, start_gang
 from orchestrator.scheduling.phases import Sighting, limits
 from orchestrator.scheduling.placement import feed_places
@@ -66,8 +66,7 @@ class Driver:
             outcome = Outcome(kind="resize")
         except OrchestratorError as error:
             culprits = self._culprits(error)
-            is_death = isinstance(error, RankLostError) and not isinstance(error, RankFaultError)
-            message = self._death_message(culprits, error) if is_death else str(error)
+            message = self._death_message(culprits, error) if isinstance(error, RankLostError) else str(error)
             nodes = sorted({culprit.node for culprit in culprits})
             outcome = Outcome(kind="failed", error=_public_class(error), message=message, failed_nodes=nodes)
         except LOST as error:
@@ -172,8 +171,8 @@ class Driver:
         """The ranks that died or hung."""
         if isinstance(error, HungError):
             return error.culprits
-        lost = error.ranks if isinstance(error, RankLostError) else ()
-        return [sighting for sighting in self._watch.sightings if sighting.rank in lost] if self._watch else []
+        blamed = error.ranks if isinstance(error, BlamedRanksError) else ()
+        return [sighting for sighting in self._watch.sightings if sighting.rank in blamed] if self._watch else []
 
     def _death_message(self, culprits: Sequence[Sighting], error: OrchestratorError) -> str:
         who = f"the process of {'; '.join(culprit.name for culprit in culprits)} died" if culprits else str(error).removesuffix(".")

@@ -16,8 +16,8 @@ class RaisedByRayError(Exception):
     """An error of Ray's that a rank met, and lived: a data-mixing worker or an object is lost."""
 
 
-class RankLostError(InfrastructureError):
-    """Ranks whose processes died, or whose devices or disks failed them. Who they were the driver knows.
+class BlamedRanksError(InfrastructureError):
+    """Ranks that are known to be the cause; where they were the driver knows.
 
     Attributes:
         ranks: their numbers.
@@ -28,7 +28,11 @@ class RankLostError(InfrastructureError):
         self.ranks = tuple(ranks)
 
 
-class RankFaultError(RankLostError):
+class RankLostError(BlamedRanksError):
+    """Their processes died."""
+
+
+class RankFaultError(BlamedRanksError):
     """The one rank that met an error of its device, disk or connection: its process lived to tell."""
 
 

@@ -6,7 +6,7 @@ import pytest
 from ray.exceptions import RayActorError
 
 from orchestrator.errors import InfrastructureError, NumericsError, RankFailedError
-from orchestrator.scheduling.faults import RaisedByRayError, RankFaultError, RankLostError, first_cause, is_infrastructure
+from orchestrator.scheduling.faults import BlamedRanksError, RaisedByRayError, RankFaultError, RankLostError, first_cause, is_infrastructure
 
 LOGS = Path("/logs/1")
 CLOSED = RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer")
@@ -51,4 +51,4 @@ def test_one_rank_alone_is_to_blame_for_its_device_and_several_are_not() -> None
     assert isinstance(first_cause({2: ecc}, LOGS), RankFaultError)
     both = first_cause({1: CLOSED, 2: ecc}, LOGS)
     assert isinstance(both, InfrastructureError)
-    assert not isinstance(both, RankLostError)
+    assert not isinstance(both, BlamedRanksError)
