@@ -1,9 +1,6 @@
 """From `conf/` and `key=value` overrides to a validated `Config`. The one door to Hydra and OmegaConf."""
 
-import difflib
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +10,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import TypeAdapter
 
-from orchestrator.config.data import SourceConfig, StageConfig
 from orchestrator.config.schema import Config
 from orchestrator.config.secrets import refuse_secrets, refuse_secrets_within
+from orchestrator.config.validation import validated
 from orchestrator.errors import ConfigError
 from orchestrator.resources import resource
-
-_GROUP_CLASSES = {"sources": SourceConfig} | {field.name: field.type for field in fields(Config) if field.name != "sources"}
 
 
 def load_config(overrides: Sequence[str]) -> Config:
@@ -52,7 +46,7 @@ def load_config(overrides: Sequence[str]) -> Config:
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
         raise ConfigError(_hydra_message(error)) from None
     refuse_secrets_within(values)
-    return _validate(_with_absolute_paths(values))
+    return validated(Config, _with_absolute_paths(values))
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -67,23 +61,28 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return _validate(_changed(values, overrides) if overrides else values)
+        return validated(Config, _with_absolute_paths(changed(values, overrides)) if overrides else values)
     except FileNotFoundError:
         raise ConfigError(f"{path.parent} is not a run: it has no config.yaml. `midtrain train` makes one.") from None
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
         raise ConfigError(f"{path} is not YAML any more: {error}. Restore it, or start a new run.") from None
 
 
-def _changed(values: dict[str, Any], overrides: Sequence[str]) -> Any:
+def changed(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Nested values with those of overrides in the place of their own.
+
+    Raises:
+        ConfigError: an override is malformed, or carries a secret.
+    """
     refuse_secrets(overrides)
-    changed = OmegaConf.create(values)
+    result = OmegaConf.create(values)
     for override in overrides:
         _as_override(override, [])
         parsed = OverridesParser.create().parse_override(override)
-        OmegaConf.update(changed, parsed.key_or_group, parsed.value(), merge=False, force_add=True)
-    container = OmegaConf.to_container(changed, resolve=True)
+        OmegaConf.update(result, parsed.key_or_group, parsed.value(), merge=False, force_add=True)
+    container: dict[str, Any] = OmegaConf.to_container(result, resolve=True)  # type: ignore[assignment]
     refuse_secrets_within(container)
-    return _with_absolute_paths(container)
+    return container
 
 
 def dump_config(config: Config) -> str:
@@ -154,42 +153,3 @@ def _hydra_message(error: Exception) -> str:
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} has no value. Give one: {error.full_key}=…, or choose an experiment that does, such as experiment=demo."
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-
-
-def _validate(values: Any) -> Config:
-    try:
-        return TypeAdapter(Config).validate_json(json.dumps(values))  # JSON: strict, yet an object may stand for a dataclass
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(detail) for detail in error.errors()[:5])) from None
-
-
-def _explain(detail: ErrorDetails) -> str:
-    location = [str(part) for part in detail["loc"]]
-    key = ".".join(location)
-    if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = list(_known_keys(location))
-        beside = [other for other in known if other.startswith(f"{location[0]}.")] if len(location) > 1 else known
-        close = difflib.get_close_matches(key, beside or known, n=1, cutoff=0.0)
-        return f"{key} is not a configuration key. The closest is {close[0]}." if close else f"{key} is not a configuration key."
-    if detail["type"] in ("missing", "missing_argument"):
-        return f"{key} has no value. Give one: {key}=…"
-    if detail["type"] == "value_error":
-        return f"{key}: {detail['ctx']['error']}" if key else str(detail["ctx"]["error"])
-    return f"{key}={detail['input']!r}: {detail['msg']}."
-
-
-def _known_keys(location: Sequence[str]) -> Iterator[str]:
-    """All keys that could have been meant; within `sources` and `mixture.stages`, those of the source or stage at hand."""
-    if location[:2] == ["mixture", "stages"] and len(location) > 3:
-        yield from (f"mixture.stages.{location[2]}.{field.name}" for field in fields(StageConfig))
-    for group, cls in _GROUP_CLASSES.items():
-        prefix = f"sources.{location[1]}" if group == "sources" and len(location) > 1 else group
-        yield prefix
-        yield from _keys_of(prefix, cls)
-
-
-def _keys_of(prefix: str, cls: Any) -> Iterator[str]:
-    for field in fields(cls):
-        yield f"{prefix}.{field.name}"
-        if is_dataclass(field.type):
-            yield from _keys_of(f"{prefix}.{field.name}", field.type)

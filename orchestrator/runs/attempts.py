@@ -1,6 +1,8 @@
 """The ledger of attempts: a line when one starts, a line when it stops, with the reason (law 5); and the lock that admits one at a time."""
 
+import os
 import socket
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +14,8 @@ from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import append_line, read_lines
 from orchestrator.runs.locks import is_held, only_holder
 
+JOB = "MIDTRAIN_JOB"  # the platform's job that this process belongs to, as slurm:123
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
@@ -21,6 +25,7 @@ class Stop:
         step: the last one that was made.
         reason, reason_class, exit_code: law 5.
         seconds: how long rank 0 was in each of its phases, as far as it was heard.
+        failed_hosts: where the ranks were that died or hung.
     """
 
     step: int
@@ -28,6 +33,7 @@ class Stop:
     reason_class: str
     exit_code: int
     seconds: Mapping[str, float] = field(default_factory=dict)
+    failed_hosts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +44,8 @@ class Status:
         state: `planned` (never started), `running`, `finished`, `stopped` (with a reason), or `lost` (it ended without saying why).
         attempts: how many times it was started.
         reason, reason_class, exit_code: of the last stop; none while it runs.
+        job: the platform's job that the last attempt was started by, as slurm:123; none: it was started by hand.
+        host: where the last attempt was started.
     """
 
     state: str
@@ -45,6 +53,13 @@ class Status:
     reason: str | None = None
     reason_class: str | None = None
     exit_code: int | None = None
+    job: str | None = None
+    host: str | None = None
+
+
+def newest_start(run: RunDirectory) -> int:
+    """The number of the newest attempt; 0 when there was none."""
+    return max((line["attempt"] for line in read_lines(run.attempts) if line["event"] == "start"), default=0)
 
 
 def start_attempt(run: RunDirectory, *, world_size: int, from_step: int) -> int:
@@ -54,7 +69,10 @@ def start_attempt(run: RunDirectory, *, world_size: int, from_step: int) -> int:
         Its number, from 1.
     """
     attempt = len([line for line in read_lines(run.attempts) if line["event"] == "start"]) + 1
-    _append(run, {"event": "start", "attempt": attempt, "host": socket.gethostname(), "world_size": world_size, "from_step": from_step})
+    job = {"job": os.environ[JOB]} if JOB in os.environ else {}
+    _append(
+        run, {"event": "start", "attempt": attempt, "host": socket.gethostname(), "world_size": world_size, "from_step": from_step, **job}
+    )
     return attempt
 
 
@@ -75,8 +93,15 @@ def stop_attempt(run: RunDirectory, attempt: int, stop: Stop) -> None:
             "class": stop.reason_class,
             "exit_code": stop.exit_code,
             "seconds": {phase: round(seconds, 3) for phase, seconds in stop.seconds.items()},
+            **({"failed_hosts": list(stop.failed_hosts)} if stop.failed_hosts else {}),
         },
     )
+
+
+def failed_hosts(run: RunDirectory) -> Counter[str]:
+    """How often ranks failed on each host alone: what fails on several at once is most likely the fault of none of them."""
+    alone = [line["failed_hosts"] for line in read_lines(run.attempts) if len(line.get("failed_hosts", ())) == 1]
+    return Counter(host for hosts in alone for host in hosts)
 
 
 @contextmanager
@@ -97,14 +122,23 @@ def read_status(run: RunDirectory) -> Status:
     starts = [line for line in lines if line["event"] == "start"]
     if not starts:
         return Status(state="planned", attempts=0)
+    job, host = starts[-1].get("job"), starts[-1]["host"]
     if held:
-        return Status(state="running", attempts=len(starts))
+        return Status(state="running", attempts=len(starts), job=job, host=host)
     newest = starts[-1]["attempt"]
     last = next((line for line in reversed(lines) if line["event"] == "stop" and line["attempt"] == newest), None)
     if last is None:
-        return Status(state="lost", attempts=len(starts), reason="the attempt ended without a word: killed, or its node went down")
-    state = "finished" if last["class"] == "done" else "stopped"  # an attempt that ended to go on at another size is not
-    return Status(state=state, attempts=len(starts), reason=last["reason"], reason_class=last["class"], exit_code=last["exit_code"])
+        why = "the attempt ended without a word: killed, or its node went down"
+        return Status(state="lost", attempts=len(starts), reason=why, job=job, host=host)
+    return Status(
+        state="finished" if last["class"] == "done" else "stopped",  # an attempt that ended to go on at another size is not
+        attempts=len(starts),
+        reason=last["reason"],
+        reason_class=last["class"],
+        exit_code=last["exit_code"],
+        job=job,
+        host=host,
+    )
 
 
 def _append(run: RunDirectory, entry: dict[str, Any]) -> None:

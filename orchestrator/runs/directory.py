@@ -88,6 +88,22 @@ class RunDirectory:
     def fence(self) -> Path:
         return self.root / ".fence"
 
+    @property
+    def stop_request(self) -> Path:
+        return self.root / ".stop"
+
+    @property
+    def launch(self) -> Path:
+        return self.root / "launch"
+
+    @property
+    def submissions(self) -> Path:
+        return self.launch / "submissions.jsonl"
+
+    @property
+    def job_log(self) -> Path:
+        return self.root / "logs" / "job.log"
+
     def logs(self, attempt: int) -> Path:
         return self.root / "logs" / str(attempt)
 

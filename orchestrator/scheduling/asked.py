@@ -19,8 +19,15 @@ def note_signals(names: Sequence[str]) -> None:
     Args:
         names: without SIG; SIGINT is always one of them.
     """
-    for number in _numbers(names):
+    numbers = _numbers(names)
+    for number in numbers:
         signal.signal(number, _note)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # `ray_node` starts Ray with some of them blocked
+
+
+def ask_to_stop(number: int) -> None:
+    """As if this process had got a signal."""
+    _noted.append(number)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class Outcome:
         world_size: how many ranks it had.
         seconds: how long rank 0 was in each phase.
         error, message: of `failed`: the class of the error, and what it says.
-        failed_nodes: Ray's ids of the nodes whose ranks died or hung, one a rank.
+        failed_nodes, failed_hosts: Ray's ids and the names of the nodes whose ranks died or hung.
         signal: of `stop`.
         by_host: of `superseded`.
     """
@@ -54,6 +54,7 @@ class Outcome:
     error: str = ""
     message: str = ""
     failed_nodes: list[str] = field(default_factory=list)
+    failed_hosts: list[str] = field(default_factory=list)
     signal: int = 0
     by_host: str = ""
 

@@ -19,12 +19,12 @@ from typing import Any
 from orchestrator.checkpoints.store import is_committed, step_directory
 from orchestrator.config.load import read_config
 from orchestrator.config.schema import Config
-from orchestrator.errors import InfrastructureError, OrchestratorError
+from orchestrator.errors import InfrastructureError, InterruptedRunError, OrchestratorError
 from orchestrator.feed.worker import start_workers
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.attempts import enter_placement
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.scheduling.asked import note_signals
+from orchestrator.scheduling.asked import asked_to_stop, name, note_signals
 from orchestrator.scheduling.attempt import BEAT, AttemptJob, Outcome, dump, load_job
 from orchestrator.scheduling.board import Board
 from orchestrator.scheduling.cluster import LOST, cluster_nodes, draining_nodes, ray_cluster
@@ -67,8 +67,8 @@ class Driver:
         except OrchestratorError as error:
             culprits = self._culprits(error)
             message = self._death_message(culprits, error) if isinstance(error, RankLostError) else str(error)
-            nodes = sorted({culprit.node for culprit in culprits})
-            outcome = Outcome(kind="failed", error=_public_class(error), message=message, failed_nodes=nodes)
+            nodes, hosts = sorted({culprit.node for culprit in culprits}), sorted({culprit.host for culprit in culprits})
+            outcome = Outcome(kind="failed", error=_public_class(error), message=message, failed_nodes=nodes, failed_hosts=hosts)
         except LOST as error:
             traceback.print_exc()
             message = f"the attempt could not be driven: {type(error).__name__}: {error}. Go on with `midtrain resume`."
@@ -95,15 +95,17 @@ class Driver:
                 return ending
 
     def _choose_nodes(self) -> Sequence[Mapping[str, Any]]:
-        """The nodes to use, once there is room on them; how many ranks they take is entered into the ledger."""
+        """The nodes to use, once they are there; how many ranks they take is entered into the ledger."""
         deadline = self._began + self._config.scheduling.deadlines.start
-        while (size := self._feasible_world_size()) is None:
+        while (size := self._feasible_world_size()) is None or self._room("Resources") < size:
             if time.monotonic() > deadline or self._orphaned.is_set():
                 raise InfrastructureError(
-                    f"the cluster has had room for {self._room()} ranks for scheduling.deadlines.start="
-                    f"{self._config.scheduling.deadlines.start:g} s, and at least {self._smallest} that divide the batch are needed. Wait "
-                    f"for its nodes and `midtrain resume`, or lower scheduling.min_world_size."
+                    f"the cluster has had nodes for {self._room('Resources')} ranks, and room for {self._room()}, for "
+                    f"scheduling.deadlines.start={self._config.scheduling.deadlines.start:g} s, and at least {self._smallest} that divide "
+                    f"the batch are needed. Wait for its nodes and `midtrain resume`, or lower scheduling.min_world_size."
                 )
+            if number := asked_to_stop():
+                raise InterruptedRunError(f"stopped by {name(number)} before there were nodes. Go on with `midtrain resume`.")
             self._beat()
             time.sleep(_LOOK_SECONDS)
         self._world_size = size
@@ -115,9 +117,11 @@ class Driver:
     def _smallest(self) -> int:
         return self._config.scheduling.min_world_size or self._config.scheduling.world_size
 
-    def _room(self) -> int:
+    def _room(self, of: str = "Available") -> int:
+        """For so many ranks, by what nobody has taken of the nodes, or by all of their `Resources`."""
         gpus = self._config.scheduling.gpus_per_rank
-        return room_for_ranks(cluster_nodes(), gpus_per_rank=gpus, excluded=self._excluded())
+        nodes = [node | {"Available": node[of]} for node in cluster_nodes()]
+        return room_for_ranks(nodes, gpus_per_rank=gpus, excluded=self._excluded())
 
     def _excluded(self) -> Sequence[str]:
         """Nodes that failed are not used, unless there is no room without them."""

@@ -6,15 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
+from orchestrator.runs.stop_request import stop_requested
 from orchestrator.scheduling import asked
 from orchestrator.scheduling.attempt import AttemptJob, Outcome, dump, load_outcome
 from orchestrator.scheduling.leftovers import sweep
 
 _LOOK_SECONDS = 0.2
+_REQUEST_SECONDS = 1.0
 _CLEANING_SECONDS = 30.0
 _SILENT_SECONDS = 180.0  # it looks every second, but for when it ends ranks on nodes that do not answer
 
@@ -42,13 +45,38 @@ def drive_in_process(job: AttemptJob, log: Path, *, grace_seconds: float, start_
         with process.stdin:
             process.stdin.write(dump(job))
             process.stdin.flush()
-            said, is_silent = _wait(process, answer.fileno(), grace_seconds, start_seconds)
+            request = _Request(RunDirectory(Path(job.run)), job.token.attempt)
+            said, is_silent = _wait(process, answer.fileno(), grace_seconds, start_seconds, request.look)
     sweep()
     return load_outcome(said) if said.endswith(b"\n") else _died(process, job, log, is_silent=is_silent)
 
 
-def _wait(process: subprocess.Popen[bytes], answer: int, grace_seconds: float, start_seconds: float) -> tuple[bytes, bool]:
+class _Request:
+    """What `midtrain stop` asks, looked at now and then."""
+
+    def __init__(self, run: RunDirectory, attempt: int) -> None:
+        self._run, self._attempt, self._next, self._is_passed_on = run, attempt, 0.0, False
+
+    def look(self) -> None:
+        """Take a request for a signal, once."""
+        if self._is_passed_on or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _REQUEST_SECONDS
+        if stop_requested(self._run, self._attempt):
+            self._is_passed_on = True
+            asked.ask_to_stop(signal.SIGTERM)
+
+
+def _wait(
+    process: subprocess.Popen[bytes], answer: int, grace_seconds: float, start_seconds: float, look: Callable[[], None]
+) -> tuple[bytes, bool]:
     """Wait for the end of the process.
+
+    Args:
+        process: to wait for.
+        answer: what it says comes from this descriptor.
+        grace_seconds, start_seconds: as `drive_in_process`.
+        look: called again and again.
 
     Returns:
         What it said, and whether it was ended because it said nothing for too long.
@@ -62,6 +90,7 @@ def _wait(process: subprocess.Popen[bytes], answer: int, grace_seconds: float, s
                 silent_at = time.monotonic() + (_CLEANING_SECONDS if said.endswith(b"\n") else _SILENT_SECONDS)
             else:
                 time.sleep(_LOOK_SECONDS)  # at its end the pipe is readable for ever
+        look()
         for number in asked.all_asked()[passed_on:]:
             process.send_signal(number)
             passed_on, asked_at = passed_on + 1, asked_at or time.monotonic()

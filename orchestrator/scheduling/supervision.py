@@ -12,6 +12,7 @@ from orchestrator.errors import InfrastructureError, InterruptedRunError, NodePr
 from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import Token, newest_token, raise_fence, still_ours
+from orchestrator.runs.stop_request import stop_requested
 from orchestrator.scheduling import asked
 from orchestrator.scheduling.attempt import AttemptJob, Outcome, error_of
 from orchestrator.scheduling.budgets import Failure, Verdict, backoff_seconds, by_class, judge
@@ -62,7 +63,7 @@ class Supervision:
         """One attempt.
 
         Returns:
-            Seconds until the next one; none when all steps are done.
+            Seconds until the next one; none when all steps are done, or a person has stopped the run.
         """
         try:
             checkpoint = self._choose()
@@ -79,6 +80,8 @@ class Supervision:
         )
         outcome = self._attempt(job, self._run.logs(token.attempt) / "driver.log")
         self._leave_if_superseded(token, outcome)
+        if self._was_stopped_by_a_person(token, outcome):
+            return None
         if outcome.kind in ("failed", "drained"):
             return self._after_failure(job, outcome)
         error = error_of(outcome)
@@ -86,6 +89,17 @@ class Supervision:
         if error:
             raise error
         return 0.0 if outcome.kind == "resize" else None
+
+    def _was_stopped_by_a_person(self, token: Token, outcome: Outcome) -> bool:
+        """Whether `midtrain stop` has ended the attempt. It was asked for, so it is no failure, and nothing is to start the run again."""
+        error, request = error_of(outcome), stop_requested(self._run, token.attempt)
+        if request is None or not isinstance(error, InterruptedRunError) or isinstance(error, NodePreemptedError):
+            return False
+        saved = f"after step {outcome.step}, which is saved" if outcome.kind == "stop" else "without a save"
+        reason = f"`midtrain stop` by {request.by} stopped it {saved}. Go on with `midtrain resume`."
+        self._end(token, replace(outcome, kind="stopped"), reason, None)
+        self._say(reason)
+        return True
 
     def _not_begun(self, failure: OSError) -> float:
         """An attempt that the disk of the run directory did not let begin. The first one of a command is not tried again."""
@@ -101,7 +115,12 @@ class Supervision:
         """Enter the stop. A resize is no failure, and the next attempt follows at once."""
         reason_class = error.reason_class if error else outcome.kind
         stop = Stop(
-            step=outcome.step, reason=reason, reason_class=reason_class, exit_code=error.exit_code if error else 0, seconds=outcome.seconds
+            step=outcome.step,
+            reason=reason,
+            reason_class=reason_class,
+            exit_code=error.exit_code if error else 0,
+            seconds=outcome.seconds,
+            failed_hosts=outcome.failed_hosts,
         )
         try:
             stop_attempt(self._run, token.attempt, stop)

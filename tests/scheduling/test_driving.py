@@ -23,7 +23,7 @@ def waited(program: str) -> tuple[subprocess.Popen[bytes], bytes, bool]:
     process = subprocess.Popen(["python3", "-c", program, str(writing)], pass_fds=[writing], start_new_session=True)
     os.close(writing)
     try:
-        return process, *driving._wait(process, reading, grace_seconds=60, start_seconds=5)
+        return process, *driving._wait(process, reading, grace_seconds=60, start_seconds=5, look=lambda: None)
     finally:
         os.close(reading)
         process.kill()

@@ -1,0 +1,110 @@
+"""A node of a Ray cluster, for as long as its standard input lasts: `ray start` in a short directory of its own, gone afterwards.
+
+`python -m orchestrator.scheduling.ray_node --address HOST:PORT --num-cpus N --num-gpus N [--head]`. The token that keeps others out is in
+the environment, as RAY_AUTH_TOKEN. A batch system sends its signals to every process of a step, and Ray's would take the ranks down before
+they have saved: they are started with those signals blocked, ranks take them again (`asked.py`), and Ray is killed at the end.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.scheduling.leftovers import own_folder, sweep, users_of
+from orchestrator.scheduling.processes import end_trees
+
+_OBJECT_STORE_BYTES = 2 << 30
+_SMALLEST_OBJECT_STORE_BYTES = 128 << 20
+_LOOK_SECONDS = 0.2
+_AGAIN_SECONDS = 5.0
+_MOST_STARTS = 5
+_SAID = "said"  # what `ray start` prints: of use only when it fails
+_LAST_LINES = 15
+_BLOCKED = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
+_VARIABLES = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+def keep_node(command: Sequence[str], folder: Path, starts: int, over: threading.Event) -> int:
+    """Keep a node in the cluster.
+
+    Args:
+        command: starts it, and ends when it is down.
+        folder: that it lives in, and by which its processes are known.
+        starts: how many times at most. A worker that went down comes back as a new one; a cluster does not come back without its head.
+        over: ends it when it is set.
+
+    Returns:
+        0 when it was ended, else the exit code of the command.
+    """
+    code = 1
+    for again in range(starts):
+        if again and over.wait(_AGAIN_SECONDS):
+            return 0
+        with (folder / _SAID).open("wb") as said:
+            process = subprocess.Popen(command, env=os.environ | _VARIABLES, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        while (ended := process.poll()) is None and not over.wait(_LOOK_SECONDS):
+            pass
+        end_trees(users_of(folder))
+        process.wait()
+        if ended is None:
+            return 0
+        code = ended or 1
+        print(f"ray_node: Ray on {socket.gethostname()} went down with exit code {ended}, start {again + 1} of {starts}:", flush=True)
+        print("".join((folder / _SAID).read_text(errors="replace").splitlines(keepends=True)[-_LAST_LINES:]), flush=True)
+    return code
+
+
+def start_command(options: argparse.Namespace, folder: Path) -> list[str]:
+    """The words of `ray start`. Ports that are not named are the system's to choose, so that jobs on one node do not clash."""
+    host, _, port = options.address.rpartition(":")
+    own = (
+        ["--head", f"--node-ip-address={socket.gethostbyname(host)}", f"--port={port}", "--include-dashboard=false"]
+        if options.head
+        else [f"--address={socket.gethostbyname(host)}:{port}"]
+    )
+    sizes = [f"--num-cpus={options.num_cpus}", f"--num-gpus={options.num_gpus}", f"--object-store-memory={_object_store_bytes()}"]
+    ports = [f"--ray-client-server-port={_free_port()}", "--disable-usage-stats"] if options.head else []
+    return [str(Path(sys.executable).with_name("ray")), "start", "--block", f"--temp-dir={folder}", *own, *sizes, *ports]
+
+
+def _object_store_bytes() -> int:
+    """Blocks of the feed are all that goes through it; a third of /dev/shm at most."""
+    facts = os.statvfs("/dev/shm")
+    return max(_SMALLEST_OBJECT_STORE_BYTES, min(_OBJECT_STORE_BYTES, facts.f_bavail * facts.f_frsize // 3))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> int:
+    """Be a node until standard input ends, or Ray cannot be kept up."""
+    parser = argparse.ArgumentParser(prog="ray_node")
+    parser.add_argument("--address", required=True)
+    parser.add_argument("--num-cpus", type=int, required=True)
+    parser.add_argument("--num-gpus", type=int, required=True)
+    parser.add_argument("--head", action="store_true")
+    options = parser.parse_args()
+    over = threading.Event()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
+
+    def wait_for_the_end_of_input() -> None:
+        while os.read(sys.stdin.fileno(), 1 << 12):
+            pass
+        over.set()
+
+    threading.Thread(target=wait_for_the_end_of_input, daemon=True).start()
+    sweep()
+    with own_folder() as folder:
+        return keep_node(start_command(options, folder), folder, 1 if options.head else _MOST_STARTS, over)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
