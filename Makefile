@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 TORCH_IN_RANGE := import sys, torch; v = tuple(int(part) for part in torch.__version__.split(".")[:2]); sys.exit(not (2, 8) <= v < (3, 0))
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: demo test test-chaos check format setup clean bench-data bench-train
+.PHONY: demo test test-chaos test-clusters check format setup clean bench-data bench-train
 
 demo: $(READY)
 	$(BIN)/midtrain demo
@@ -24,6 +24,10 @@ test: $(READY)
 # MIDTRAIN_CHAOS_SEED: other moments.
 test-chaos: $(READY)
 	$(BIN)/python -m pytest tests/chaos -m chaos
+
+# Needs a Slurm, a Kubernetes cluster, or both; what is missing is skipped, unless MIDTRAIN_REQUIRE_CLUSTERS=1. See docs/launch.md.
+test-clusters: $(READY)
+	$(BIN)/python -m pytest tests/clusters tests/platforms -m clusters
 
 check: $(READY)
 	$(BIN)/ruff format --check --quiet .

@@ -1,4 +1,4 @@
-"""Commands that make runs go, and tell of them."""
+"""Commands that train, and that change or retell what is trained."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,23 +21,6 @@ def train(overrides: Overrides = None, until_step: UntilStep = None) -> None:
     console = Console()
     run = train(config_of(overrides), console, until_step)
     console.say(f"done: {run.root}. See what it learned: midtrain report {run.root}")
-
-
-@app.command()
-def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's directory, or the URL of its second home.")],
-    until_step: UntilStep = None,
-    directory: Annotated[
-        Path | None, typer.Option("--dir", metavar="DIR", help="With a URL: where to make the run's directory; none: where it was.")
-    ] = None,
-) -> None:
-    """Go on with a run from its newest checkpoint, every byte of which is verified first."""
-    from orchestrator.commands.console import Console
-    from orchestrator.commands.fetching import find_run
-    from orchestrator.commands.training import resume
-
-    console = Console()
-    resume(find_run(run, directory, console), console, until_step)
 
 
 @app.command()
@@ -109,25 +92,6 @@ def replay(
         replay.show_step(found, Console())
     else:
         replay.show_document(found, Console())
-
-
-@app.command()
-def status(
-    run: Annotated[Path | None, typer.Argument(help="A run's directory; none: all below runs/.")] = None, as_json: AsJson = False
-) -> None:
-    """Tell how a run stands, how far it is, and why it stopped."""
-    from orchestrator.commands.console import Console
-    from orchestrator.commands.status import find_runs, run_status, show_seconds, show_statuses
-    from orchestrator.runs.directory import RunDirectory
-
-    statuses = [run_status(found) for found in ([RunDirectory(run.absolute())] if run else find_runs(Path("runs")))]
-    if as_json:
-        print_json(statuses[0] if run else statuses)
-    else:
-        console = Console()
-        show_statuses(statuses, console)
-        if run:
-            show_seconds(statuses[0], console)
 
 
 @app.command()

@@ -15,6 +15,7 @@ app = typer.Typer(
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Configuration, such as experiment=demo mixture.spec_share=0.1")
 ]
+RunPlace = Annotated[str, typer.Argument(metavar="RUN", help="The run's directory, or the URL of its second home.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

@@ -27,6 +27,10 @@ class Console:
     def say(self, text: str) -> None:
         self._out.print(text, markup=False)
 
+    def print_text(self, text: str) -> None:
+        """A file, as it is."""
+        sys.stdout.write(text)
+
     def note(self, text: str) -> None:
         self._err.print(text, markup=False)
 
@@ -85,7 +89,7 @@ class _Rate:
         if now <= began or done <= before:
             return f"{_amount(done)}/{_amount(total)} {unit}"
         rate = (done - before) / (now - began)
-        left = f"{_duration((total - done) / rate)} left"
+        left = f"{duration((total - done) / rate)} left"
         return f"{_amount(done)}/{_amount(total)} {unit}  {_amount(rate)} {unit}/s  {left}"
 
 
@@ -112,7 +116,8 @@ def _amount(number: float) -> str:
     return f"{number:.0f}" if number == int(number) or number >= 100 else f"{number:.2f}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Such as 1:02:03, or 2:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

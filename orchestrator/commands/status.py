@@ -1,18 +1,27 @@
-"""`midtrain status`: how runs stand, from their directories alone."""
+"""`midtrain status`: how runs stand, from their directories, and from their platforms where these answer."""
 
-from dataclasses import asdict
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.commands.console import Console
+from orchestrator.commands.console import Console, duration
+from orchestrator.config.secrets import refuse_secrets
+from orchestrator.corpus.storage import is_url
 from orchestrator.errors import ConfigError
 from orchestrator.mixture.plan_file import read_plan
+from orchestrator.platforms.job import JobState
+from orchestrator.platforms.submissions import Submission, newest_submission
 from orchestrator.report.goodput import account
-from orchestrator.runs.attempts import read_status
+from orchestrator.runs.attempts import Status, read_status
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
 
-KEYS = ("run", "state", "step", "steps", "attempts", "reason", "class", "exit_code", "goodput", "seconds")
+_ANSWER_SECONDS = 60.0
+_RECENT_LINES = 50
 _NAMES = {
     "starting": "start-up",
     "first_step": "first batch, compiling",
@@ -27,12 +36,47 @@ _NAMES = {
 }
 
 
-def run_status(run: RunDirectory) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStatus:
+    """How a run stands.
+
+    Attributes:
+        run: its directory.
+        state: `planned`, `queued`, `starting`, `running`, `finished`, `stopped`, `lost` (it ended without saying why) or `unknown`.
+        platform, job, platform_state: where it was submitted last, and how its job stands there; none: nowhere.
+        step, steps: the last one that was logged, and how many the plan has.
+        loss, tokens_per_second: of the newest line that has them.
+        seconds_left: at the pace of the newest lines; none unless it runs.
+        attempts: how many times it was started.
+        reason, reason_class, exit_code: of the last stop.
+        goodput: the share of all time up to the last stop, that between attempts included, in which updates were made that stayed.
+        seconds: where that time went.
+    """
+
+    run: str
+    state: str
+    platform: str | None
+    job: str | None
+    platform_state: str | None
+    step: int
+    steps: int
+    loss: float | None
+    tokens_per_second: float | None
+    seconds_left: float | None
+    attempts: int
+    reason: str | None
+    reason_class: str | None
+    exit_code: int | None
+    goodput: float
+    seconds: dict[str, float]
+
+
+def run_status(run: RunDirectory, job: tuple[Submission, JobState] | None = None) -> RunStatus:
     """How one run stands.
 
-    Returns:
-        The values of `KEYS`; step is the last one that was logged, goodput the share of all time up to the last stop, that between attempts
-        included, in which updates were made that stayed, seconds where that time went.
+    Args:
+        run: its directory.
+        job: its newest submission, and how that stands; none: it was never submitted.
 
     Raises:
         ConfigError: it is not a run.
@@ -40,21 +84,110 @@ def run_status(run: RunDirectory) -> dict[str, Any]:
     if not run.plan.exists():
         raise ConfigError(f"{run.root} is not a run: it has no plan.json. `midtrain status` without a path lists the runs below runs/.")
     status = read_status(run)
-    spent = account(list(read_lines(run.attempts)), read_lines(run.events), read_lines(run.metrics))
-    step = max((line["step"] for line in read_lines(run.metrics)), default=0)
-    values = (
-        str(run.root),
-        status.state,
-        step,
-        read_plan(run.plan).steps,
-        status.attempts,
-        status.reason,
-        status.reason_class,
-        status.exit_code,
-        round(spent.goodput, 4),
-        {name: round(seconds, 3) for name, seconds in asdict(spent).items()},
+    state, reason = _state(status, job[1] if job else None)
+    metrics = list(read_lines(run.metrics))
+    spent = account(list(read_lines(run.attempts)), read_lines(run.events), metrics)
+    step, steps = max((line["step"] for line in metrics), default=0), read_plan(run.plan).steps
+    paces = [line["step_seconds"] for line in metrics[-_RECENT_LINES:] if "step_seconds" in line]
+    return RunStatus(
+        run=str(run.root),
+        state=state,
+        platform=job[0].platform if job else None,
+        job=job[0].job if job else None,
+        platform_state=_words(job[1]) if job else None,
+        step=step,
+        steps=steps,
+        loss=_newest(metrics, "loss"),
+        tokens_per_second=_newest(metrics, "tokens_per_second"),
+        seconds_left=round((steps - step) * statistics.median(paces), 1) if paces and state == "running" else None,
+        attempts=status.attempts,
+        reason=reason,
+        reason_class=status.reason_class,
+        exit_code=status.exit_code,
+        goodput=round(spent.goodput, 4),
+        seconds={name: round(seconds, 3) for name, seconds in asdict(spent).items()},
     )
-    return dict(zip(KEYS, values, strict=True))
+
+
+def _state(status: Status, job: JobState | None) -> tuple[str, str | None]:
+    """What the ledger and the platform say together, and the reason of the last stop. The ledger's lock is not seen on other machines."""
+    if job is None or status.state in ("running", "finished"):
+        return status.state, status.reason
+    if job.phase == "waiting":
+        return "queued", status.reason
+    if job.phase == "running":
+        return ("running", None) if status.state == "lost" else ("starting", status.reason)
+    if status.state == "lost" and job.phase == "unknown":
+        return "unknown", f"the last attempt has not said that it ended, and whether its job lives is not known: {job.why}"
+    if status.state == "planned" and job.phase in ("ended", "gone"):
+        return "lost", f"its job ended before its first attempt: {_words(job)}. See `midtrain logs`."
+    if status.state == "lost" and job.word:
+        return "lost", f"the attempt ended without a word; its job: {_words(job)}"
+    return status.state, status.reason
+
+
+def _words(job: JobState) -> str:
+    word = job.word or job.phase
+    return f"{word} ({job.why})" if job.why else word
+
+
+def _newest(metrics: Sequence[dict[str, Any]], key: str) -> float | None:
+    return next((line[key] for line in reversed(metrics) if key in line), None)
+
+
+def all_statuses(place: str | None, console: Console, submit_again: Callable[[RunDirectory, Console], None]) -> list[dict[str, Any]]:
+    """How one run stands, or all below runs/.
+
+    Args:
+        place: a run's directory, or the URL of its second home; none: all.
+        console: told what is done.
+        submit_again: submits a run again that its platform has given up.
+    """
+    if place and is_url(place):
+        return [_status_from(place.rstrip("/"), console)]
+    runs = [RunDirectory(Path(place).absolute())] if place else find_runs(Path("runs"))
+    for run in runs:
+        submit_again(run, console)
+    return [asdict(run_status(run, job)) for run, job in zip(runs, jobs_of(runs), strict=True)]
+
+
+def jobs_of(runs: Sequence[RunDirectory]) -> list[tuple[Submission, JobState] | None]:
+    """The newest submission of each run and how it stands; none where there was none. A run that is finished asks nobody."""
+    from orchestrator.commands.submitting import job_of
+
+    found: list[tuple[Submission, JobState] | None] = []
+    for run in runs:
+        newest = newest_submission(run)
+        if newest is None:
+            found.append(None)
+        elif read_status(run).state == "finished":
+            found.append((newest, JobState(phase="ended", word="done")))
+        else:
+            state = job_of(run)
+            found.append((newest_submission(run) or newest, state[1] if state else JobState(phase="gone", word="never submitted")))
+    return found
+
+
+def is_over(run: RunDirectory) -> bool:
+    """Whether a run has ended, and neither a process here nor a job is there to go on with it."""
+    (job,) = jobs_of([run])
+    return run_status(run, job).state in ("finished", "stopped", "lost", "planned")
+
+
+def _status_from(url: str, console: Console) -> dict[str, Any]:
+    """As of the newest checkpoint in a second home."""
+    from orchestrator.second_home.fetch import newest_run_files
+    from orchestrator.second_home.home import SecondHome
+    from orchestrator.second_home.run_files import place_files
+
+    refuse_secrets([url])
+    _, files = newest_run_files(partial(SecondHome, url, answer_seconds=_ANSWER_SECONDS), console.warn)
+    with tempfile.TemporaryDirectory() as folder:
+        place_files(files, Path(folder))
+        found = asdict(run_status(RunDirectory(Path(folder))))
+    is_lost = found["state"] == "lost"  # the attempt that made the checkpoint had not ended then
+    known = {"state": "unknown", "reason": "as of its newest checkpoint in the second home"} if is_lost else {}
+    return found | {"run": url} | known
 
 
 def find_runs(root: Path) -> list[RunDirectory]:
@@ -71,6 +204,22 @@ def show_seconds(status: dict[str, Any], console: Console) -> None:
 
 
 def show_statuses(statuses: list[dict[str, Any]], console: Console) -> None:
-    """Runs as a table."""
-    rows = [[s["run"], s["state"], f"{s['step']:,} of {s['steps']:,}", f"{s['attempts']}", s["reason"] or ""] for s in statuses]
-    console.table("runs", ["run", "state", "step", "attempts", "last stop"], rows)
+    """Runs as a table; the column of platforms is left out where there are none."""
+    has_jobs = any(status["platform"] for status in statuses)
+    columns = ["run", "state", *(["platform"] if has_jobs else []), "step", "loss", "tokens/s", "left", "attempts", "last stop"]
+    console.table("runs", columns, [_row(status, has_jobs=has_jobs) for status in statuses])
+
+
+def _row(status: dict[str, Any], *, has_jobs: bool) -> list[str]:
+    platform = f"{status['platform']} {status['job'] or '?'}: {status['platform_state']}" if status["platform"] else ""
+    return [
+        status["run"],
+        status["state"],
+        *([platform] if has_jobs else []),
+        f"{status['step']:,} of {status['steps']:,}",
+        "" if status["loss"] is None else f"{status['loss']:.3f}",
+        "" if status["tokens_per_second"] is None else f"{status['tokens_per_second']:,.0f}",
+        "" if status["seconds_left"] is None else duration(status["seconds_left"]),
+        f"{status['attempts']}",
+        status["reason"] or "",
+    ]

@@ -37,7 +37,7 @@ def run_demo(console: Console) -> None:
     write_general_text(_HOME / "general")
     shutil.copytree(resource("examples") / "spec", _HOME / "spec", dirs_exist_ok=True)
     run = RunDirectory(Path("runs/demo").absolute())
-    state = run_status(run)["state"] if run.plan.exists() else "absent"
+    state = run_status(run).state if run.plan.exists() else "absent"
     if state in ("stopped", "lost"):
         resume(run, console)
     else:

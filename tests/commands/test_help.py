@@ -17,7 +17,7 @@ finally:
     print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
 HEAVY = {"torch", "ray", "deepspeed", "transformers", "wandb", "hydra", "numpy", "pydantic", "pyarrow", "tokenizers", "plotly"}
-COMMANDS = ("prepare", "plan", "train", "resume", "status", "report")
+COMMANDS = ("prepare", "plan", "doctor", "train", "launch", "resume", "status", "logs", "stop", "report")
 
 
 def test_help_imports_nothing_heavy_and_names_every_command() -> None:

@@ -1,14 +1,17 @@
 """How runs stand, from their directories alone."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from orchestrator.commands.console import Console
-from orchestrator.commands.status import KEYS, find_runs, run_status, show_statuses
+from orchestrator.commands.status import find_runs, run_status, show_statuses
 from orchestrator.config.load import load_config
 from orchestrator.errors import ConfigError
+from orchestrator.platforms.job import JobState
+from orchestrator.platforms.submissions import Submission
 from orchestrator.runs.attempts import Stop, only_attempt, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.tracking.metrics import MetricsFile
@@ -44,10 +47,10 @@ def stop(run: RunDirectory, reason_class: str, exit_code: int) -> None:
 
 
 def test_a_planned_run_is_at_step_0_of_its_plan(run: RunDirectory) -> None:
-    values = (str(run.root), "planned", 0, 10, 0, None, None, None, 0.0)
     status = run_status(run)
-    assert set(status.pop("seconds").values()) == {0.0}
-    assert status == dict(zip(KEYS[:-1], values, strict=True))
+    assert (status.run, status.state, status.step, status.steps, status.attempts) == (str(run.root), "planned", 0, 10, 0)
+    assert (status.reason, status.exit_code, status.platform, status.loss, status.seconds_left) == (None,) * 5
+    assert (status.goodput, set(status.seconds.values())) == (0.0, {0.0})
 
 
 def test_a_running_run_is_at_the_last_step_that_it_logged(run: RunDirectory) -> None:
@@ -57,7 +60,7 @@ def test_a_running_run_is_at_the_last_step_that_it_logged(run: RunDirectory) -> 
         with run.metrics.open("a") as file:
             file.write('{"step": 4')
         status = run_status(run)
-    assert (status["state"], status["step"], status["attempts"]) == ("running", 3, 1)
+    assert (status.state, status.step, status.attempts) == ("running", 3, 1)
 
 
 @pytest.mark.parametrize(("reason_class", "exit_code", "state"), [("done", 0, "finished"), ("preempted", 75, "stopped")])
@@ -65,7 +68,40 @@ def test_a_run_that_ended_says_why(home: Path, reason_class: str, exit_code: int
     run = make_run(load_config(overrides(home, **{"run.dir": home / "runs" / state})))
     stop(run, reason_class, exit_code)
     status = run_status(run)
-    assert [status[key] for key in ("state", "reason", "class", "exit_code")] == [state, "because", reason_class, exit_code]
+    assert (status.state, status.reason, status.reason_class, status.exit_code) == (state, "because", reason_class, exit_code)
+
+
+SUBMISSION = Submission(number=1, platform="slurm", profile="slurm", key="k", job="7", from_step=0)
+
+
+@pytest.mark.parametrize(
+    ("ended", "job", "state", "reason"),
+    [
+        (None, JobState(phase="waiting", word="PENDING", why="Priority"), "queued", None),
+        (None, JobState(phase="running", word="RUNNING"), "starting", None),
+        (None, JobState(phase="ended", word="FAILED", why="NonZeroExitCode"), "lost", "its job ended before its first attempt: FAILED"),
+        (None, JobState(phase="unknown", why="no answer"), "planned", None),
+        ("preempted", JobState(phase="waiting", word="PENDING"), "queued", "because"),
+        ("preempted", JobState(phase="running", word="RUNNING"), "starting", "because"),
+        ("preempted", JobState(phase="gone"), "stopped", "because"),
+        ("done", JobState(phase="ended", word="COMPLETED"), "finished", "because"),
+        ("", JobState(phase="running", word="RUNNING"), "running", None),
+        ("", JobState(phase="waiting", word="PENDING"), "queued", "ended without a word"),
+        ("", JobState(phase="ended", word="NODE_FAIL"), "lost", "its job: NODE_FAIL"),
+        ("", JobState(phase="unknown", why="no answer"), "unknown", "no answer"),
+    ],
+)
+def test_the_ledger_and_the_platform_together_say_how_a_run_stands(
+    tmp_path: Path, home: Path, ended: str | None, job: JobState, state: str, reason: str | None
+) -> None:
+    run = make_run(load_config(overrides(home, **{"run.dir": tmp_path / "run"})))
+    if ended is not None:
+        attempt = start_attempt(run, world_size=1, from_step=0)
+        if ended:
+            stop_attempt(run, attempt, Stop(step=4, reason="because", reason_class=ended, exit_code=75))
+    found = run_status(run, (SUBMISSION, job))
+    assert (found.state, found.platform, found.job) == (state, "slurm", "7")
+    assert reason in (found.reason or "") if reason else found.reason is None
 
 
 def test_asking_changes_nothing(run: RunDirectory) -> None:
@@ -96,7 +132,7 @@ def test_the_command_prints_json_for_scripts_and_changes_nothing(run: RunDirecto
     before = listing(home)
     alone, everything = (midtrain("status", *words, "--json", cwd=home) for words in ([str(run.root)], []))
     assert [(ended.returncode, ended.stderr) for ended in (alone, everything)] == [(0, "")] * 2
-    assert json.loads(alone.stdout) == run_status(run)
+    assert json.loads(alone.stdout) == asdict(run_status(run))
     listed = [status["run"] for status in json.loads(everything.stdout)]
     assert sorted(listed) == sorted(f"runs/{path.name}" for path in (home / "runs").iterdir())
     assert listing(home) == before
@@ -105,7 +141,7 @@ def test_the_command_prints_json_for_scripts_and_changes_nothing(run: RunDirecto
 def test_people_see_a_row_a_run(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     stop(run, "preempted", 75)
     log_steps(run, 0, 1, 2)
-    show_statuses([run_status(run)], Console())
+    show_statuses([asdict(run_status(run))], Console())
     out, err = capsys.readouterr()
     assert [part for part in (str(run.root), "stopped", "2 of 10", "because") if part not in out] == []
     assert err == ""

@@ -75,3 +75,22 @@ def test_no_cache_of_a_package_manager_stays_in_a_layer(image: str) -> None:
 
 def test_only_the_cpu_image_tells_deepspeed_to_stay_on_the_cpu() -> None:
     assert [image for image in IMAGES if "DS_ACCELERATOR=cpu" in stage(image)] == ["cpu"]
+
+
+def test_all_that_the_images_ask_for_is_pinned() -> None:
+    checked = subprocess.run([sys.executable, "docker/check_pins.py"], cwd=ROOT, capture_output=True, text=True)
+    assert (checked.stdout.strip(), checked.returncode) == ("", 0)
+
+
+def test_a_package_that_is_not_as_it_is_pinned_is_said(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "constraints.txt", "Makefile", "docker/Dockerfile", "docker/check_pins.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    pinned = (ROOT / "constraints.txt").read_text()
+    (tmp_path / "constraints.txt").write_text(re.sub(r"pydantic==\S+", "pydantic==0.0.1", pinned).replace("wandb==", "wandberer=="))
+    said = [
+        subprocess.run([sys.executable, "docker/check_pins.py", *words], cwd=tmp_path, capture_output=True, text=True).stdout
+        for words in ([], ["--installed"])
+    ]
+    assert "wandb is asked for and not pinned" in said[0]
+    assert "and 0.0.1 in constraints.txt" in said[1] and "pydantic is " in said[1]

@@ -1,0 +1,125 @@
+"""Commands that reach runs wherever they are."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.words import AsJson, Overrides, RunPlace, app, print_json
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")]
+
+
+@app.command()
+def launch(
+    platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="slurm, kubernetes or local.")],
+    overrides: Overrides = None,
+    vary: Annotated[
+        str | None, typer.Option(metavar="KEY=VALUE,VALUE", help="A run for each value, launch.at_once of them side by side.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted, and do nothing.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, tell how it goes, and submit it again within its budget.")] = False,
+) -> None:
+    """Plan a run, check it against a cluster, and submit it; launch.profile=NAME picks a site's settings from launch/profiles/."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.launching import launch
+    from orchestrator.commands.watching import watch_runs
+
+    console = Console()
+    runs = launch(platform, overrides or [], console, vary=vary, dry_run=dry_run)
+    if watch and not dry_run:
+        watch_runs(runs, console)
+
+
+@app.command(hidden=True)
+def job() -> None:
+    """What a submitted job runs: the run that MIDTRAIN_RUN names, here."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.job import run_job
+
+    run_job(Console())
+
+
+@app.command()
+def status(
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="A run's directory, or the URL of its second home; none: all below runs/.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how runs stand, there and on their platforms: how far, how fast, and why they stopped."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.status import all_statuses, show_seconds, show_statuses
+    from orchestrator.commands.watching import submit_again
+
+    console = Console()
+    statuses = all_statuses(run, console, submit_again)
+    if as_json:
+        print_json(statuses[0] if run else statuses)
+    else:
+        show_statuses(statuses, console)
+        if run:
+            show_seconds(statuses[0], console)
+
+
+@app.command()
+def logs(
+    run: Run,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written, until the run is over.")] = False,
+    rank: Annotated[int | None, typer.Option(min=0, help="Of a rank; none: of the job.")] = None,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Of which attempt; none: the newest.")] = None,
+) -> None:
+    """Print what a run says, from its directory. Reading, and ending to read, do nothing to the run."""
+    import sys
+
+    from orchestrator.commands.logs import log_file, show_log
+    from orchestrator.commands.status import is_over
+    from orchestrator.runs.directory import RunDirectory
+
+    directory = RunDirectory(run.absolute())
+    show_log(log_file(directory, rank=rank, attempt=attempt), sys.stdout.write, follow=follow, is_over=lambda: is_over(directory))
+
+
+@app.command()
+def stop(run: Run, now: Annotated[bool, typer.Option("--now", help="End its job at once, without a save.")] = False) -> None:
+    """Have a run save and stop, wherever it runs. `midtrain resume` goes on with it."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.stopping import stop
+    from orchestrator.runs.directory import RunDirectory
+
+    stop(RunDirectory(run.absolute()), Console(), now=now)
+
+
+@app.command()
+def resume(
+    run: RunPlace,
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[launch.KEY=VALUE]...", help="Changes of how it is launched.")] = None,
+    until_step: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this step, saved; `midtrain resume` goes on. None: at the end of the plan.")
+    ] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="With a URL: where to make the run's directory; none: where it was.")
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="PLATFORM", help="slurm, kubernetes, local; here: in this command; none: as it was launched."),
+    ] = None,
+) -> None:
+    """Go on with a run from its newest checkpoint, every byte of which is verified first: here, or where it was launched."""
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.fetching import find_run
+    from orchestrator.commands.launching import relaunch
+    from orchestrator.commands.training import resume
+    from orchestrator.errors import ConfigError
+    from orchestrator.platforms.submissions import newest_submission
+
+    console = Console()
+    found = find_run(run, directory, console)
+    if on == "here" or (on is None and newest_submission(found) is None):
+        if overrides:
+            raise ConfigError(f"{overrides[0]}: a run goes on with the configuration in its directory. Leave it out.")
+        resume(found, console, until_step)
+    elif until_step is not None:
+        raise ConfigError("--until-step is for a run that goes on in this command. Add --on here, or leave it out.")
+    else:
+        relaunch(found, overrides or [], console, platform=on)

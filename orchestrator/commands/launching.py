@@ -1,0 +1,105 @@
+"""`midtrain launch`: a run, or several, are planned, checked against the platform, made, and submitted."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.commands.console import Console
+from orchestrator.commands.planning import check_planned, plan_run
+from orchestrator.commands.submitting import Candidate, Where, submit
+from orchestrator.config.load import dump_config, load_config, read_config
+from orchestrator.config.schema import Config
+from orchestrator.errors import ConfigError, RunExistsError
+from orchestrator.mixture.plan_file import read_plan
+from orchestrator.platforms.profiles import load_settings, read_settings, split_overrides
+from orchestrator.platforms.submissions import SETTINGS, newest_submission
+from orchestrator.runs.directory import RunDirectory
+
+
+def launch(
+    platform: str, overrides: Sequence[str], console: Console, *, vary: str | None = None, dry_run: bool = False
+) -> list[RunDirectory]:
+    """Submit a run, or one for each value of a key.
+
+    Args:
+        platform: local, slurm or kubernetes.
+        overrides: of the run, and of the launch as `launch.key=value`.
+        console: told what is done.
+        vary: `key=value,value`: a run for each, as one array where the platform has them.
+        dry_run: print what would be submitted, and do nothing.
+
+    Returns:
+        The runs.
+
+    Raises:
+        OrchestratorError: nothing was submitted.
+    """
+    of_run, of_launch = split_overrides(overrides)
+    profile, settings = load_settings(platform, of_launch)
+    configs = _configs(of_run, vary)
+    candidates = [_candidate(config) for config in configs]
+    name = candidates[0].config.run.name if vary is None else load_config(of_run).run.name
+    submit(candidates, Where(name=name, platform=platform, profile=profile, settings=settings), console, dry_run=dry_run)
+    return [candidate.run for candidate in candidates]
+
+
+def relaunch(run: RunDirectory, overrides: Sequence[str], console: Console, *, platform: str | None = None) -> None:
+    """Submit a run again, to where it was submitted last or to another platform; attach to it if it is there.
+
+    Args:
+        run: its directory.
+        overrides: `launch.key=value`, in the place of what the last submission had.
+        console: told what is done.
+        platform: to go to; none: where it was.
+    """
+    config, newest = read_config(run.config), newest_submission(run)
+    of_run, of_launch = split_overrides(overrides)
+    if of_run:
+        raise ConfigError(f"{of_run[0]}: a run's own configuration is in {run.config}, and only launch.… can be given here. Leave it out.")
+    if newest is None and platform is None:
+        raise ConfigError(f"{run.root} was never launched. Say where to: --on slurm, --on kubernetes, --on local, or --on here.")
+    platform = platform or (newest.platform if newest else "")
+    if newest and newest.platform == platform and not of_launch:
+        profile, settings = newest.profile, read_settings(run.launch / str(newest.number) / SETTINGS)
+    else:
+        same = [f"profile={newest.profile}"] if newest and newest.platform == platform else []
+        profile, settings = load_settings(platform, [*same, *of_launch])
+    where = Where(name=config.run.name, platform=platform, profile=profile, settings=settings)
+    submit([_existing(run, config)], where, console)
+
+
+def _configs(overrides: Sequence[str], vary: str | None) -> list[Config]:
+    if vary is None:
+        return [load_config(overrides)]
+    key, _, values = vary.partition("=")
+    if not values or not key:
+        raise ConfigError(f"--vary {vary}: write it as key=value,value, for example mixture.spec_share=0.05,0.1.")
+    return [_variant(load_config([*overrides, f"{key}={value}"]), key, value, overrides) for value in values.split(",")]
+
+
+def _variant(config: Config, key: str, value: str, overrides: Sequence[str]) -> Config:
+    """The configuration of one value, named after it, in a directory of its own beside the others."""
+    assert config.run.dir is not None
+    name = f"{config.run.name}-{key.rpartition('.')[2]}-{value}"
+    own = [f"run.name={name}", f"run.dir={Path(config.run.dir).with_name(name)}"]
+    return load_config([*overrides, f"{key}={value}", *own])
+
+
+def _candidate(config: Config) -> Candidate:
+    assert config.run.dir is not None
+    run = RunDirectory(Path(config.run.dir))
+    if not run.root.exists():
+        return Candidate(run=run, config=config, plan=plan_run(config), exists=False)
+    if not run.config.exists():
+        raise RunExistsError(f"{run.root} exists and is not a run. Set run.dir or run.name to a new one; nothing was changed.")
+    if run.config.read_text(encoding="utf-8") != dump_config(config):
+        raise RunExistsError(
+            f"{run.root} holds a run with another config. Set run.name to a new name, or `midtrain resume {run.root}`; nothing was changed."
+        )
+    return _existing(run, config)
+
+
+def _existing(run: RunDirectory, config: Config) -> Candidate:
+    plan = read_plan(run.plan)
+    check_planned(run, config, plan)
+    return Candidate(run=run, config=replace(config, run=replace(config.run, dir=str(run.root))), plan=plan, exists=True)

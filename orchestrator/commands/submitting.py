@@ -1,0 +1,212 @@
+"""Submitting runs: what is alive already is left alone, the rest is checked, kept in the run directory, and given to the platform."""
+
+import secrets
+import statistics
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.checkpoints.store import is_committed, step_directory
+from orchestrator.commands.console import Console
+from orchestrator.config.load import dump_config
+from orchestrator.config.schema import Config
+from orchestrator.doctor.findings import refuse_bad
+from orchestrator.doctor.here import check_inputs
+from orchestrator.errors import InfrastructureError, OrchestratorError
+from orchestrator.mixture.plan import Plan
+from orchestrator.mixture.plan_file import write_plan
+from orchestrator.platforms.choosing import platform_named
+from orchestrator.platforms.job import Job, JobState, Platform, shape_of
+from orchestrator.platforms.profiles import read_settings
+from orchestrator.platforms.settings import Settings
+from orchestrator.platforms.submissions import (
+    SETTINGS,
+    Submission,
+    begin_submission,
+    end_submission,
+    newest_submission,
+    only_launcher,
+)
+from orchestrator.runs.attempts import read_status
+from orchestrator.runs.directory import RunDirectory, create_run
+from orchestrator.runs.lines import read_lines
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A run that is to be submitted.
+
+    Attributes:
+        run, config, plan: its directory, configuration and plan.
+        exists: whether the directory is made already.
+    """
+
+    run: RunDirectory
+    config: Config
+    plan: Plan
+    exists: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Where:
+    """Where to, and what the submission is called there."""
+
+    name: str
+    platform: str
+    profile: str
+    settings: Settings
+
+
+def submit(candidates: Sequence[Candidate], where: Where, console: Console, *, dry_run: bool = False) -> None:
+    """Submit runs, as one job or one array.
+
+    Args:
+        candidates: the runs. One that is finished or alive is said to be, and left alone.
+        where: to submit them to.
+        console: told what is done.
+        dry_run: print what would be submitted, and do nothing.
+
+    Raises:
+        ConfigError: it cannot work there.
+        InfrastructureError: the platform does not answer; what is said of the run tells whether it may have the job.
+    """
+    platform = platform_named(where.platform, where.settings)
+    wanted = [candidate for candidate in candidates if dry_run or not _is_settled(candidate, console)]
+    if not wanted:
+        return
+    job = _job(wanted, where)
+    platform.check(job)
+    if dry_run:
+        for text in platform.render(job).values():
+            console.print_text(text)
+        return
+    _examine(wanted[0].config, console)
+    with ExitStack() as stack:
+        for candidate in wanted:
+            if not candidate.exists:
+                _make(candidate)
+            stack.enter_context(only_launcher(candidate.run))
+        if any(_is_settled(candidate, console) for candidate in wanted if candidate.exists):  # by another command, since the first look
+            return
+        _give(job, platform, where, console)
+
+
+def _examine(config: Config, console: Console) -> None:
+    """What a login node can find is not left to GPUs to find (law 4)."""
+    findings = check_inputs(config)
+    refuse_bad(findings)
+    for each in findings:
+        if each.verdict == "warning":
+            console.warn(f"warning: {each.check} on {each.where}: {each.value}. {each.remedy}")
+
+
+def _make(candidate: Candidate) -> None:
+    create_run(candidate.run.root, config=dump_config(candidate.config), write_plan=lambda path: write_plan(candidate.plan, path))
+
+
+def _give(job: Job, platform: Platform, where: Where, console: Console) -> None:
+    """Write down what is about to be submitted, submit it, and write down the platform's answer."""
+    files = platform.render(job)
+    entries = [
+        Submission(number=job.number, platform=where.platform, profile=where.profile, key=job.key, from_step=last_step(run))
+        for run in job.runs
+    ]
+    folders = [begin_submission(run, entry, files, where.settings) for run, entry in zip(job.runs, entries, strict=True)]
+    number = platform.submit(job, folders[0] / next(iter(files)))
+    for index, (run, entry) in enumerate(zip(job.runs, entries, strict=True)):
+        own = number if len(job.runs) == 1 else f"{number}_{index}"
+        end_submission(run, replace(entry, job=own))
+        console.say(f"{run.root} is submitted to {where.platform} as job {own}. Watch it with: midtrain status {run.root}")
+
+
+def _is_settled(candidate: Candidate, console: Console) -> bool:
+    """Whether nothing is left to submit of a run; why is said."""
+    run, steps = candidate.run, candidate.plan.steps
+    if not candidate.exists:
+        return False
+    status = read_status(run)
+    if status.state == "finished" and is_committed(step_directory(run.checkpoints, steps)):
+        console.say(f"{run.root} is finished: all {steps:,} steps are done. Nothing was submitted.")
+        return True
+    found = job_of(run)
+    if found and found[1].is_alive:
+        console.say(f"{run.root} is submitted already, as job {found[0]}: {found[1].word}. Watch it with: midtrain status {run.root}")
+        return True
+    if status.state == "running":
+        console.say(f"{run.root} is running already, started on host {status.host}. Watch it with: midtrain status {run.root}")
+        return True
+    if found and found[1].phase == "unknown":
+        raise InfrastructureError(f"{run.root} was submitted as job {found[0]}, and whether that lives is not known: {found[1].why}")
+    return False
+
+
+def job_of(run: RunDirectory) -> tuple[str, JobState] | None:
+    """The job of a run's newest submission and how it stands; none when it was never submitted, or the platform never had it."""
+    newest = newest_submission(run)
+    if newest is None:
+        return None
+    platform = platform_named(newest.platform, read_settings(run.launch / str(newest.number) / SETTINGS))
+    if newest.job is None:
+        try:
+            found = platform.find(newest.key)
+        except OrchestratorError as error:
+            return newest.key, JobState(phase="unknown", why=str(error))
+        if found is None:
+            return None
+        newest = replace(newest, job=found)
+        end_submission(run, newest)
+    assert newest.job is not None
+    return newest.job, platform.look([newest.job])[newest.job]
+
+
+def _job(wanted: Sequence[Candidate], where: Where) -> Job:
+    numbers = [newest.number for candidate in wanted if candidate.exists and (newest := newest_submission(candidate.run))]
+    job = job_for([candidate.run for candidate in wanted], wanted[0].config, where)
+    return replace(
+        job,
+        number=max(numbers, default=0) + 1,
+        first_checkpoint_seconds=_first_checkpoint_seconds(wanted[0]),
+        paths=tuple(path for candidate in wanted for path in _paths(candidate.run, candidate.config)),
+    )
+
+
+def job_for(runs: Sequence[RunDirectory], config: Config, where: Where) -> Job:
+    """A job that trains, or looks at, what a configuration says, in the directories of runs."""
+    ranks_per_node = getattr(where.settings, "ranks_per_node", config.scheduling.world_size)
+    return Job(
+        name=where.name,
+        runs=tuple(runs),
+        number=1,
+        key=secrets.token_hex(8),
+        shape=shape_of(config.scheduling, ranks_per_node),
+        scheduling=config.scheduling,
+        settings=where.settings,
+        profile=where.profile,
+        paths=tuple(_paths(runs[0], config)),
+    )
+
+
+def _first_checkpoint_seconds(candidate: Candidate) -> float:
+    """By the configuration's interval in minutes, or by the steps of attempts before; 0 when neither is known."""
+    checkpoints, measured = candidate.config.checkpoints, []
+    if candidate.exists:
+        measured = [line["step_seconds"] for line in read_lines(candidate.run.metrics) if "step_seconds" in line]
+    by_steps = [statistics.median(measured) * checkpoints.every_steps] if measured else []
+    by_minutes = [checkpoints.insurance_minutes * 60] if checkpoints.insurance_minutes else []
+    return min([*by_steps, *by_minutes], default=0.0)
+
+
+def _paths(run: RunDirectory, config: Config) -> Iterator[tuple[str, str]]:
+    """The directories that the nodes have to see."""
+    yield "run.dir", str(run.root)
+    yield "shards.dir", config.shards.dir
+    if Path(config.model.path).is_dir():
+        yield "model.path", config.model.path
+    if config.model.start_from:
+        yield "model.start_from", config.model.start_from
+
+
+def last_step(run: RunDirectory) -> int:
+    """The last step of a run that was logged."""
+    return max((int(line["step"]) for line in read_lines(run.metrics)), default=0)

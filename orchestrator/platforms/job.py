@@ -1,0 +1,165 @@
+"""What is submitted, and how it stands there, the same for every platform."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestrator.config.operation import SchedulingConfig
+from orchestrator.errors import ConfigError
+from orchestrator.runs.directory import RunDirectory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """Which part of a cluster a run takes.
+
+    Attributes:
+        nodes: how many.
+        ranks_per_node: on each of them.
+        gpus_per_node: that each gives to its ranks.
+    """
+
+    nodes: int
+    ranks_per_node: int
+    gpus_per_node: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A submission of one run, or of several as an array.
+
+    Attributes:
+        name: of the run, or of the array.
+        runs: their directories.
+        number: of the submission, from 1, the same in all of its runs.
+        key: what no other submission has; the platform can be asked for it.
+        shape: the part of the cluster of one run.
+        scheduling: of the run's configuration.
+        settings: of the platform.
+        profile: where these are from.
+        first_checkpoint_seconds: how long after its start a run is expected to be saved for the first time, as far as that is known.
+        paths: the directories that the nodes have to see, each with its key in the configuration.
+    """
+
+    name: str
+    runs: tuple[RunDirectory, ...]
+    number: int
+    key: str
+    shape: Shape
+    scheduling: SchedulingConfig
+    settings: Any
+    profile: str
+    first_checkpoint_seconds: float = 0.0
+    paths: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobState:
+    """How a job stands on its platform.
+
+    Attributes:
+        phase: `waiting`, `running`, `ended` (it will not start again by itself), `gone` (the platform knows it no more) or `unknown`
+            (the platform does not answer).
+        word: the platform's own for it.
+        why: it waits or ended, as far as the platform says; why the platform does not answer.
+        nodes: where it runs.
+    """
+
+    phase: str
+    word: str = ""
+    why: str = ""
+    nodes: str = ""
+
+    @property
+    def is_alive(self) -> bool:
+        return self.phase in ("waiting", "running")
+
+
+class Platform(Protocol):
+    """Where jobs are submitted to."""
+
+    def check(self, job: Job) -> None:
+        """Refuse what cannot work, before anything is submitted.
+
+        Raises:
+            ConfigError: why, and what would work.
+            InfrastructureError: the platform does not answer.
+        """
+
+    def render(self, job: Job) -> dict[str, str]:
+        """What is submitted: the text of each file, by its name. The first one is submitted."""
+
+    def submit(self, job: Job, file: Path) -> str:
+        """Submit a file.
+
+        Returns:
+            The job's id.
+
+        Raises:
+            InfrastructureError: the platform does not answer. Whether it has the job, `find` tells later.
+        """
+
+    def find(self, key: str) -> str | None:
+        """The id of the job that was submitted with a key; none when there is none."""
+
+    def look(self, jobs: Sequence[str]) -> dict[str, JobState]:
+        """How jobs stand, by their ids. It does not fail: see `JobState.phase`."""
+
+    def cancel(self, job: str) -> None:
+        """End a job, and have it not start again.
+
+        Raises:
+            InfrastructureError: the platform does not answer.
+        """
+
+
+def shape_of(scheduling: SchedulingConfig, ranks_per_node: int) -> Shape:
+    """Divide ranks among nodes.
+
+    Raises:
+        ConfigError: they do not fill whole nodes.
+    """
+    ranks = min(scheduling.world_size, ranks_per_node)
+    nodes, rest = divmod(scheduling.world_size, ranks)
+    if rest:
+        fitting = max(1, nodes) * ranks
+        raise ConfigError(
+            f"scheduling.world_size={scheduling.world_size} does not fill nodes of launch.ranks_per_node={ranks_per_node}. Set it to "
+            f"{fitting} or {fitting + ranks}, or change the ranks of a node."
+        )
+    return Shape(nodes=nodes, ranks_per_node=ranks, gpus_per_node=ranks * scheduling.gpus_per_rank)
+
+
+_LOCAL_TYPES = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "ramfs"}
+
+
+def check_shared(paths: Iterable[tuple[str, str]], shape: Shape, shared_paths: Sequence[str]) -> None:
+    """Refuse directories that only this machine sees.
+
+    Args:
+        paths: the key of each in the configuration, and the directory.
+        shape: on one node, any directory may do.
+        shared_paths: directories that the profile says all nodes see; none: the type of the file system decides.
+
+    Raises:
+        ConfigError: one is not shared.
+    """
+    for key, path in paths:
+        if shared_paths and not any(Path(path).is_relative_to(shared) for shared in shared_paths):
+            raise ConfigError(
+                f"{key}={path} is in none of launch.shared_paths={', '.join(shared_paths)}, which all nodes see. Move it into one of them."
+            )
+        kind = _file_system(Path(path))
+        if not shared_paths and shape.nodes > 1 and kind in _LOCAL_TYPES:
+            raise ConfigError(
+                f"{key}={path} is on a file system of type {kind}, which the {shape.nodes} nodes most likely do not share. Set it to a "
+                f"directory that all of them see, or name those in launch.shared_paths."
+            )
+
+
+def _file_system(path: Path) -> str:
+    """The type of the file system that a path is, or would be, on."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
+    holding = [mount for mount in mounts if path.is_relative_to(mount[1].replace("\\040", " "))]
+    return max(holding, key=lambda mount: len(mount[1]))[2] if holding else ""

@@ -1,0 +1,1 @@
+"""Kubernetes with KubeRay: a RayJob a submission."""

@@ -1,0 +1,150 @@
+"""How a run is submitted to a platform: the settings of a site's profile, frozen and strict."""
+
+import re
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic.dataclasses import dataclass
+
+from orchestrator.config.secrets import refuse_secrets_within
+from orchestrator.config.values import STRICT, Count, CountOrNone, Folder
+from orchestrator.errors import ConfigError
+
+_CLOCK = re.compile(r"(?:(\d+)-)?(\d{1,2}):(\d{2}):(\d{2})")
+
+
+def seconds_of(time_limit: str) -> int:
+    """The seconds of a time such as 1-12:00:00 (days, hours, minutes, seconds)."""
+    found = _CLOCK.fullmatch(time_limit)
+    if not found:
+        raise ValueError(f"{time_limit!r} is no time. Write D-HH:MM:SS or HH:MM:SS, as '1-12:00:00'.")
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def _clock(text: str) -> str:
+    if not seconds_of(text):
+        raise ValueError(f"{text!r} is no time at all. Write how long the job may take.")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError("it has a control character in it, such as a line's end. Take it out.")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Words = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/@+=,&|*\[\]()%-]+$")]  # what Slurm calls partitions, accounts, features, GPUs, hosts
+Clock = Annotated[str, AfterValidator(_clock)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")]
+DnsName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+MountPath = Annotated[str, Field(pattern=r"^/[^:\x00-\x1f\x7f]+$")]
+ByDigest = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class LocalSettings:
+    """This machine: a process that outlives the terminal."""
+
+    platform: Literal["local"]
+    environment: dict[Variable, Line] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class ContainerSettings:
+    """Pyxis: the image that steps run in."""
+
+    image: Line  # a .sqsh file or an enroot image
+    mounts: tuple[Line, ...]  # SOURCE:TARGET
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class SlurmSettings:
+    """A Slurm cluster."""
+
+    platform: Literal["slurm"]
+    template: Line  # of the batch script, below launch/
+    partition: Words | None
+    account: Words | None
+    qos: Words | None
+    constraint: Words | None
+    reservation: Words | None
+    time_limit: Clock
+    stop_before_seconds: Count  # how long before the time limit the run is asked to save and stop
+    ranks_per_node: Count  # GPUs a node, with scheduling.gpus_per_rank=1
+    cpus_per_node: Count
+    memory_per_node: Annotated[str, Field(pattern=r"^[0-9]+[KMGT]?$")]  # 0: all of it
+    gres: Words | None  # what a GPU is called, as gpu:h100; null: none is asked for
+    exclude: tuple[Words, ...]  # nodes that are not to be used
+    container: ContainerSettings | None
+    environment: dict[Variable, Line]
+    setup: tuple[Line, ...]  # lines of shell before all else, as `module load cuda`
+    shared_paths: tuple[Folder, ...]  # directories that all nodes see; none: looked up by the type of their file systems
+    max_restarts: CountOrNone  # how many times the script has the job requeued
+    at_once: Count | None  # tasks of an array that run side by side; null: all
+    after: tuple[Folder, ...]  # directories of runs that must be done before
+
+    def __post_init__(self) -> None:
+        _refuse_secret_variables(self.environment)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class SecretKey:
+    """A value of a Kubernetes Secret."""
+
+    name: DnsName
+    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class KubernetesSettings:
+    """A Kubernetes cluster with KubeRay."""
+
+    platform: Literal["kubernetes"]
+    template: Line  # of the RayJob, below launch/
+    context: Line | None  # of the kubeconfig; null: its current one
+    namespace: DnsName
+    image: ByDigest
+    service_account: DnsName
+    claims: dict[MountPath, DnsName]  # where each PersistentVolumeClaim is mounted; the login node must see the same files there
+    ranks_per_node: Count
+    cpus_per_node: Quantity
+    memory_per_node: Quantity
+    shm: Quantity  # /dev/shm of a node, part of its memory
+    head_cpus: Quantity
+    head_memory: Quantity
+    gpu_resource: Annotated[str, Field(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")]
+    resources: dict[Annotated[str, Field(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")], Count]  # more of each node, as rdma/hca
+    queue: DnsName | None  # Kueue's LocalQueue; the job is submitted suspended, and Kueue starts it when there is room for all
+    priority_class: DnsName | None
+    topology: Line | None  # a level of Kueue's topology that all workers must share, as cloud.google.com/gce-topology-block
+    node_selector: dict[Line, Line]
+    tolerations: tuple[dict[str, Any], ...]
+    labels: dict[Line, Line]
+    annotations: dict[Line, Line]
+    environment: dict[Variable, Line]
+    secrets: dict[Variable, SecretKey]
+    user: Count  # the number that pods run as
+    group: Count  # that owns the volumes
+    grace_seconds: Count  # from the order to stop until pods are killed
+    time_limit: Clock | None  # of one submission; null: none
+    keep_seconds: CountOrNone  # how long the cluster of a job that has ended is kept
+    max_retries: CountOrNone  # by KubeRay, each on a new cluster
+    max_resubmissions: CountOrNone  # by `midtrain launch --watch` and `midtrain status`, without progress between
+
+    def __post_init__(self) -> None:
+        _refuse_secret_variables(self.environment)
+
+
+Settings = LocalSettings | SlurmSettings | KubernetesSettings
+KINDS: dict[str, type[Settings]] = {"local": LocalSettings, "slurm": SlurmSettings, "kubernetes": KubernetesSettings}
+
+
+def _refuse_secret_variables(environment: dict[str, str]) -> None:
+    try:
+        refuse_secrets_within(environment, "environment")
+    except ConfigError as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,94 @@
+"""Runs on clusters: what they need, the small run that is launched there, its undisturbed twin, and the table of the cases.
+
+A Slurm cluster: `sbatch` on the PATH, whose nodes see this machine's temporary directory and its Python; for the cases that break
+nodes, MIDTRAIN_SLURM_LAB names a command that takes `poweroff NODE` and `poweron NODE` (`slurmctld` is one, too). A Kubernetes cluster: a
+KUBECONFIG whose server has the RayJob CRD; MIDTRAIN_KUBERNETES_LAB names a command that takes `kill-pod`, `fail-node` and `restore-node`.
+With MIDTRAIN_REQUIRE_CLUSTERS=1 what is missing is a failure, not a reason to skip.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.breaking import command, ended, train
+from tests.clusters.launched import cancel
+from tests.support.tiny import overrides, write_everything
+
+_costs: list[tuple[str, str, float]] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "clusters" in Path(item.path).parts:
+            item.add_marker(pytest.mark.clusters)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    if call.when == "call" and "clusters" in Path(item.path).parts:
+        _costs.append((item.name.removeprefix("test_").replace("_", " "), report.outcome, call.duration))  # type: ignore[attr-defined]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _costs:
+        width = max(len(name) for name, _, _ in _costs)
+        terminalreporter.write_sep("-", "clusters: seconds that each case took")
+        for name, outcome, seconds in _costs:
+            terminalreporter.write_line(f"{name:<{width}}  {outcome:<7} {seconds:6.1f}")
+
+
+def missing(what: str) -> None:
+    """Skip a test for want of something, unless it must be there."""
+    if os.environ.get("MIDTRAIN_REQUIRE_CLUSTERS") == "1":
+        pytest.fail(f"MIDTRAIN_REQUIRE_CLUSTERS=1, and there is no {what}")
+    pytest.skip(f"no {what}")
+
+
+@pytest.fixture(scope="session")
+def slurm() -> None:
+    if not shutil.which("sbatch"):
+        missing("Slurm: no sbatch on the PATH")
+    answer = subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True, timeout=30, check=False)
+    if answer.returncode:
+        missing(f"Slurm: sinfo says {answer.stderr.strip()}")
+
+
+@pytest.fixture(scope="session")
+def slurm_lab(slurm: None) -> str:
+    """A command that breaks and mends nodes."""
+    if "MIDTRAIN_SLURM_LAB" not in os.environ:
+        missing("command to power nodes off: MIDTRAIN_SLURM_LAB is not set")
+    return os.environ["MIDTRAIN_SLURM_LAB"]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_everything(tmp_path_factory.mktemp("clusters"))
+    with command("prepare", *overrides(folder), folder=folder) as prepare:
+        ended(prepare)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference(folder: Path) -> Path:
+    """The run that nobody disturbs, and that no platform has seen."""
+    run = folder / "runs" / "reference"
+    with train(run, folder) as process:
+        ended(process)
+    return run
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on(folder: Path) -> Iterator[None]:
+    """Neither a fault nor a job outlives its case."""
+    before = set((folder / "runs").glob("*"))
+    yield
+    (folder / "fault").unlink(missing_ok=True)
+    for run in set((folder / "runs").glob("*")) - before:
+        cancel(run)

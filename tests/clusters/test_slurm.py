@@ -1,0 +1,171 @@
+"""Runs on a real Slurm, left alone and broken."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.chaos.breaking import EVERY, STEPS, finishes, last_step, wait_for
+from tests.clusters.launched import GRACE_SECONDS, attempts, log, midtrain, status, wait_for_attempt, wait_for_state, wait_for_step, words
+
+pytestmark = pytest.mark.usefixtures("slurm")
+SITE: dict[str, object] = {
+    "launch.ranks_per_node": 1,
+    "launch.cpus_per_node": 2,
+    "launch.gres": "null",
+    "launch.stop_before_seconds": GRACE_SECONDS + 30,
+    "launch.time_limit": "0:30:00",
+}
+
+
+def launch(run: Path, folder: Path, *options: str, changes: Mapping[str, object] | None = None, slow: bool = False, code: int = 0) -> str:
+    given = SITE | {"launch.shared_paths": f"[{folder},{sys.prefix}]"} | dict(changes or {})
+    return midtrain("launch", "slurm", *words(run, folder, given), *options, folder=folder, slow=slow, code=code)
+
+
+def slurm(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def job_id(said: str) -> str:
+    found = re.search(r"as job (\S+?)[.:]", said)
+    assert found, said
+    return found[1]
+
+
+def test_a_run_completes_and_a_second_launch_attaches_to_it(folder: Path, reference: Path) -> None:
+    run = folder / "runs" / "whole"
+    said = launch(run, folder)
+    assert f"is submitted already, as job {job_id(said)}" in launch(run, folder)
+    assert "holds a run with another config" in launch(run, folder, code=2, changes={"training.learning_rate": 0.02})
+    wait_for_state(run, "finished")
+    assert attempts(run) == [(f"slurm:{job_id(said)}", "done")]
+    finishes(run, reference)
+    assert "is finished" in launch(run, folder)
+
+
+def test_a_run_that_is_preempted_goes_on(folder: Path, reference: Path) -> None:
+    run = folder / "runs" / "preempted"
+    (folder / "fault").touch()
+    number = job_id(launch(run, folder, slow=True, changes={"launch.partition": "low"}))
+    wait_for_step(run, 5)
+    slurm("sbatch", "--partition=main", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 3")
+    wait_for_attempt(run, 2)
+    (folder / "fault").unlink()
+    wait_for_state(run, "finished")
+    assert [job for job, _ in attempts(run)] == [f"slurm:{number}"] * 2
+    finishes(run, reference)
+
+
+def test_a_run_that_is_longer_than_its_time_limit_goes_on(folder: Path, reference: Path) -> None:
+    run = folder / "runs" / "limited"
+    (folder / "fault").touch()
+    launch(run, folder, slow=True, changes={"launch.time_limit": "0:02:00"})
+    wait_for_attempt(run, 2, seconds=200)
+    (folder / "fault").unlink()
+    wait_for_state(run, "finished")
+    *before, last = [ending for _, ending in attempts(run)]
+    assert (set(before), last) == ({"preempted"}, "done")
+    assert "requeued" in log(run)
+    finishes(run, reference)
+
+
+def test_a_node_that_is_powered_off_costs_what_was_not_saved(folder: Path, reference: Path, slurm_lab: str) -> None:
+    run = folder / "runs" / "poweroff"
+    launch(run, folder, slow=True)
+    wait_for_step(run, EVERY + 1)
+    (folder / "fault").touch()
+    subprocess.run([slurm_lab, "poweroff", "n2"], check=True, timeout=60)
+    try:
+        (folder / "fault").unlink()
+        wait_for_state(run, "queued")
+    finally:
+        subprocess.run([slurm_lab, "poweron", "n2"], check=True, timeout=60)
+    wait_for_state(run, "finished", seconds=240)
+    finishes(run, reference)
+
+
+def test_an_attempt_whose_slurmd_is_dead_is_fenced_off(folder: Path, reference: Path, slurm_lab: str) -> None:
+    run = folder / "runs" / "fenced"
+    (folder / "fault").touch()
+    launch(run, folder, slow=True)
+    wait_for_step(run, 5)
+    (slurmd,) = (process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"][-2:] == ["-N", "n1"])
+    slurmd.kill()
+    try:
+        wait_for_state(run, "queued")
+        assert last_step(run) > 5
+    finally:
+        subprocess.run([slurm_lab, "poweron", "n1"], check=True, timeout=60)
+    wait_for_attempt(run, 2)
+    (folder / "fault").unlink()
+    wait_for_state(run, "finished")
+    finishes(run, reference)
+
+
+def test_a_run_that_is_cancelled_says_so_and_is_not_requeued(folder: Path) -> None:
+    run = folder / "runs" / "cancelled"
+    (folder / "fault").touch()
+    number = job_id(launch(run, folder, slow=True))
+    wait_for_step(run, 3)
+    slurm("scancel", number)
+    wait_for_state(run, "stopped", "lost")
+    assert (status(run).platform_state or "").startswith("CANCELLED")
+    assert len(attempts(run)) == 1
+
+
+def test_a_run_that_is_asked_to_stop_saves_and_is_not_requeued(folder: Path, reference: Path) -> None:
+    run = folder / "runs" / "stopped"
+    (folder / "fault").touch()
+    launch(run, folder, slow=True)
+    wait_for_step(run, 3)
+    assert "which is saved" in midtrain("stop", str(run), folder=folder)
+    wait_for(lambda: status(run).platform_state == "COMPLETED", 60, every=0.5)
+    assert [ending for _, ending in attempts(run)] == ["stopped"]
+    (folder / "fault").unlink()
+    midtrain("resume", str(run), folder=folder)
+    wait_for_state(run, "finished")
+    finishes(run, reference)
+
+
+def test_a_controller_that_is_down_is_said_and_asked_again(folder: Path, slurm_lab: str) -> None:
+    run = folder / "runs" / "silent"
+    (folder / "fault").touch()
+    subprocess.run([slurm_lab, "poweroff", "slurmctld"], check=True, timeout=60)
+    try:
+        assert "controller does not answer" in launch(run, folder, code=6)
+        assert not run.exists()
+    finally:
+        subprocess.run([slurm_lab, "poweron", "slurmctld"], check=True, timeout=60)
+    wait_for(lambda: "idle" in slurm("sinfo", "--noheader"), 60, every=1.0)
+    launch(run, folder)
+    subprocess.run([slurm_lab, "poweroff", "slurmctld"], check=True, timeout=60)
+    try:
+        assert (status(run).platform_state or "").startswith("unknown")
+    finally:
+        subprocess.run([slurm_lab, "poweron", "slurmctld"], check=True, timeout=60)
+    wait_for(lambda: status(run).platform_state != "unknown", 60, every=0.5)
+    midtrain("stop", str(run), "--now", folder=folder)
+
+
+def test_an_array_runs_as_many_side_by_side_as_its_cap_says(folder: Path) -> None:
+    run = folder / "runs" / "several"
+    changes = {"scheduling.world_size": 1, "launch.at_once": 2, "mixture.total_tokens": 12 * 128, "evaluation.every_steps": 12}
+    launch(run, folder, "--vary", "mixture.spec_share=0.1,0.2,0.3", changes=changes | {"checkpoints.every_steps": 12})
+    runs = [run.with_name(f"several-spec_share-{share}") for share in ("0.1", "0.2", "0.3")]
+    most = 0
+
+    def are_done() -> bool:
+        nonlocal most
+        states = [status(one).state for one in runs]
+        most = max(most, sum(state in ("starting", "running") for state in states))
+        return states == ["finished"] * 3
+
+    wait_for(are_done, 240, every=0.5)
+    assert most == 2
+    assert [last_step(one) for one in runs] == [12] * 3
+    assert STEPS > 12

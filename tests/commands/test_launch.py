@@ -1,0 +1,146 @@
+"""Runs that are launched on this machine: submitted once, told of, stopped and gone on with, from their directory."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from orchestrator.commands.console import Console
+from orchestrator.commands.job import run_job
+from orchestrator.config.load import load_config
+from orchestrator.errors import DataError, NumericsError
+from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
+from orchestrator.runs.lines import read_lines
+from tests.commands.command_line import midtrain
+from tests.support.prepared import make_run, write_prepared
+from tests.support.tiny import overrides
+from tests.support.waiting import wait_for
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("launch")
+    write_prepared(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on(home: Path) -> Iterator[None]:
+    yield
+    for line in (line for run in (home / "runs").glob("*") for line in read_lines(run / "launch" / "submissions.jsonl")):
+        if line["event"] == "submitted" and psutil.pid_exists(pid := int(line["job"].split(":")[1])):
+            process = psutil.Process(pid)
+            if str(process.create_time()) == line["job"].split(":")[2]:
+                process.kill()
+
+
+def run_at(home: Path, name: str) -> Path:
+    return home / "runs" / name
+
+
+def launch(home: Path, name: str, *words: str, code: int = 0, changes: Mapping[str, object] | None = None) -> str:
+    given = {"run.name": name, "run.dir": run_at(home, name)} | dict(changes or {})
+    done = midtrain("launch", "local", *overrides(home, **given), *words, cwd=home)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def status(home: Path, name: str) -> dict[str, Any]:
+    return dict(json.loads(midtrain("status", str(run_at(home, name)), "--json", cwd=home).stdout))
+
+
+def wait_for_state(home: Path, name: str, *states: str) -> None:
+    wait_for(lambda: status(home, name)["state"] in states, 120)
+
+
+def test_a_dry_run_prints_the_file_and_makes_nothing(home: Path) -> None:
+    said = launch(home, "dry", "--dry-run")
+    assert said.startswith("#!/bin/bash\n") and said.rstrip().endswith("exec midtrain job")
+    assert not run_at(home, "dry").exists()
+
+
+def test_a_run_is_submitted_once_told_of_and_finished(home: Path) -> None:
+    assert "is submitted to local as job" in launch(home, "once")
+    assert "is submitted already, as job" in launch(home, "once")
+    assert "holds a run with another config" in launch(home, "once", code=2, changes={"training.learning_rate": 0.5})
+    wait_for_state(home, "once", "finished")
+    found = status(home, "once")
+    assert (found["step"], found["platform"], found["attempts"]) == (10, "local", 1)
+    assert found["loss"] > 0 and found["tokens_per_second"] > 0
+    assert "is finished: all 10 steps are done. Nothing was submitted." in launch(home, "once")
+    assert "is finished" in midtrain("resume", str(run_at(home, "once")), cwd=home).stdout
+    said = midtrain("logs", str(run_at(home, "once")), cwd=home).stdout
+    assert f"starting {run_at(home, 'once')} with 2 ranks" in said
+    assert midtrain("logs", str(run_at(home, "once")), "--rank", "1", cwd=home).returncode == 0
+    assert (
+        "has no log of rank 7 in attempt 1. Ranks: 0 to 1." in midtrain("logs", str(run_at(home, "once")), "--rank", "7", cwd=home).stderr
+    )
+    assert (
+        "has no logs of attempt 2. Attempts with logs: 1." in midtrain("logs", str(run_at(home, "once")), "--attempt", "2", cwd=home).stderr
+    )
+    kept = sorted(path.name for path in (run_at(home, "once") / "launch" / "1").iterdir())
+    assert kept == ["job.sh", "settings.yaml"]
+
+
+def test_a_run_saves_and_stops_when_it_is_asked_to_and_goes_on_where_it_was_launched(home: Path) -> None:
+    launch(home, "asked", changes={"mixture.total_tokens": 4000 * 128, "mixture.max_epochs": "{spec:900,code:900,docs:900}"})
+    wait_for(lambda: status(home, "asked")["step"] > 3, 120)
+    done = midtrain("stop", str(run_at(home, "asked")), cwd=home)
+    assert done.returncode == 0 and "which is saved" in done.stdout
+    wait_for(lambda: status(home, "asked")["platform_state"] == "ended", 20)
+    found = status(home, "asked")
+    assert (found["state"], found["reason_class"], found["exit_code"]) == ("stopped", "stopped", 0)
+    assert "is not running" in midtrain("stop", str(run_at(home, "asked")), cwd=home).stdout
+    assert "is submitted to local as job" in midtrain("resume", str(run_at(home, "asked")), cwd=home).stdout
+    wait_for(lambda: status(home, "asked")["step"] > found["step"], 120)
+    assert midtrain("stop", str(run_at(home, "asked")), "--now", cwd=home).returncode == 0
+    wait_for_state(home, "asked", "lost")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["training.seed=1"], "only launch.… can be given here"),
+        (["--on", "nowhere"], "nowhere"),
+        (["--on", "local", "--until-step", "5"], "--until-step is for a run that goes on in this command"),
+    ],
+)
+def test_what_resume_cannot_take_is_said(home: Path, words: list[str], said: str) -> None:
+    run = make_run(load_config(overrides(home, **{"run.dir": run_at(home, f"resume-{len(said)}")})))
+    done = midtrain("resume", str(run.root), *(words if words[0] == "--on" else ["--on", "local", *words]), cwd=home)
+    assert done.returncode == 2 and said in done.stderr
+
+
+@pytest.mark.parametrize(("reason_class", "kind"), [("data", DataError), ("numerics", NumericsError)])
+def test_another_start_of_the_same_job_does_not_repeat_what_it_cannot_mend(
+    home: Path, monkeypatch: pytest.MonkeyPatch, reason_class: str, kind: type[Exception]
+) -> None:
+    run = make_run(load_config(overrides(home, **{"run.dir": run_at(home, f"final-{reason_class}")})))
+    monkeypatch.setenv("MIDTRAIN_JOB", "slurm:1")
+    monkeypatch.setenv("MIDTRAIN_RUN", str(run.root))
+    attempt = start_attempt(run, world_size=1, from_step=0)
+    stop_attempt(run, attempt, Stop(step=0, reason="because.", reason_class=reason_class, exit_code=3))
+    with pytest.raises(kind, match="Another start of the same job would end like it"):
+        run_job(Console())
+
+
+def test_another_start_of_a_job_that_a_person_has_stopped_ends_well(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(load_config(overrides(home, **{"run.dir": run_at(home, "by-a-person")})))
+    monkeypatch.setenv("MIDTRAIN_JOB", "slurm:1")
+    monkeypatch.setenv("MIDTRAIN_RUN", str(run.root))
+    stop_attempt(run, start_attempt(run, world_size=1, from_step=0), Stop(step=0, reason="asked", reason_class="stopped", exit_code=0))
+    run_job(Console())
+    assert "asked" in capsys.readouterr().out
+
+
+def test_launching_starts_quickly_and_without_torch_ray_or_deepspeed(home: Path) -> None:
+    program = "import sys; import orchestrator.commands.launching, orchestrator.platforms.slurm, orchestrator.commands.watching\n"
+    program += "print(sorted({'torch', 'ray', 'deepspeed', 'transformers', 'pyarrow'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,100 @@
+#!/bin/bash
+# midtrain: mine, submission 1, by profile slurm-h100
+#SBATCH --job-name="midtrain-mine"
+#SBATCH --comment="0123456789abcdef"
+#SBATCH --output="/lustre/runs/mine/launch/1/%j.out"
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --nodes=8
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=96
+#SBATCH --mem="0"
+#SBATCH --gres="gpu:h100:8"
+#SBATCH --time="0-12:00:00"
+#SBATCH --signal="B:USR1@900"
+#SBATCH --partition="preemptible"
+#SBATCH --account="alignment"
+#SBATCH --qos="normal"
+#SBATCH --constraint="h100"
+
+# The run of this task; `midtrain job` reads it from the environment.
+runs=(
+  /lustre/runs/mine
+)
+export MIDTRAIN_RUN=${runs[${SLURM_ARRAY_TASK_ID:-0}]}
+export MIDTRAIN_JOB=slurm:${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+mkdir -p "$MIDTRAIN_RUN/logs"
+exec >>"$MIDTRAIN_RUN/logs/job.log" 2>&1
+say() { echo "$(date +%FT%T) $MIDTRAIN_JOB: $*"; }
+
+export NCCL_IB_HCA==mlx5_0,mlx5_1,mlx5_2,mlx5_3,mlx5_4,mlx5_5,mlx5_6,mlx5_7
+export NCCL_SOCKET_IFNAME=bond0
+export NCCL_DEBUG=WARN
+
+# A Ray cluster of this job's own: a token that nobody else knows, a port that no other job on the node is likely to have taken.
+export RAY_AUTH_MODE=token
+RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+export RAY_AUTH_TOKEN
+nodes=($(scontrol show hostnames "$SLURM_JOB_NODELIST"))
+head=${nodes[0]}
+address=$head:$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+restarts=${SLURM_RESTART_COUNT:-0}
+say "on ${nodes[*]}, restart $restarts of 50"
+
+# Ray's steps end when nobody holds the other end of their standard input any more: with this script, however it ends.
+hold=$(mktemp -u "${TMPDIR:-/tmp}/midtrain-hold-XXXXXX")
+mkfifo "$hold"
+exec 9<>"$hold" 8<"$hold"
+rm "$hold"
+# Ray's sockets are in /tmp, and the driver's step must see those of the head's.
+container=(--container-image=/lustre/images/midtrain-cuda.sqsh --container-mounts=/tmp:/tmp,/lustre:/lustre)
+# Srun is deaf to SIGTERM, at which it would kill its step: only the run decides when it has saved.
+quietly() { trap '' TERM; exec srun --overlap "${container[@]}" "$@"; }
+ray() { quietly --kill-on-bad-exit=0 --cpus-per-task=96 "$@" 9>&- <&8 & }
+node=(python -P -m orchestrator.scheduling.ray_node --address "$address" --num-cpus 8 --num-gpus 8)
+ray --nodes=1 --ntasks=1 --nodelist="$head" "${node[@]}" --head
+steps=($!)
+ray --nodes=7 --ntasks=7 --ntasks-per-node=1 --relative=1 --input=all "${node[@]}"
+steps+=($!)
+RAY_ADDRESS=$address quietly --nodes=1 --ntasks=1 --nodelist="$head" --cpus-per-task=1 --gres=none midtrain job 9>&- </dev/null &
+driver=$!
+
+# Whoever asks this script to stop asks the run to save first.
+trap 'say "asked to stop"; kill -USR1 "$driver"' USR1 TERM
+is_up() { kill -0 "$1" 2>/dev/null; }
+lost=
+while is_up "$driver"; do
+  sleep 1 &
+  wait $!
+  for step in "${steps[@]}"; do
+    if [ -z "$lost" ] && ! is_up "$step" && is_up "$driver"; then
+      lost=yes
+      say "a step of Ray has ended before the run: asking the run to stop"
+      kill -USR1 "$driver"
+    fi
+  done
+done
+wait "$driver"
+code=$?
+exec 9>&-
+say "midtrain job ended with exit code $code"
+for step in "${steps[@]}"; do
+  for _ in {1..30}; do is_up "$step" && sleep 1; done
+done
+
+# Again, where it stopped: on 75 (EX_TEMPFAIL), and when a node was lost that Slurm has not noticed. A job that has been requeued or cancelled
+# meanwhile is not this script's any more.
+if [ "$code" = 75 ] || [ -n "$lost" ]; then
+  facts=$(timeout 60 scontrol show job --oneliner "$SLURM_JOB_ID")
+  case "$facts" in
+    *JobState=RUNNING*" Restarts=$restarts "*)
+      if [ "$restarts" -ge 50 ]; then
+        say "not requeued: launch.max_restarts=50 are spent. Go on with: midtrain resume $MIDTRAIN_RUN"
+      else
+        say "requeued"
+        timeout 60 scontrol requeue "$SLURM_JOB_ID" && code=0
+      fi ;;
+    *) say "not requeued: the job is $(echo "$facts" | grep -o 'JobState=[A-Z_]*') by now" ;;
+  esac
+fi
+exit "$code"
