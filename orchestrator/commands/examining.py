@@ -45,11 +45,12 @@ def examine(platform: str, overrides: Sequence[str], console: Console) -> Report
     where = Where(name=folder.root.name, platform=platform, profile=profile, settings=_once(settings))
     job, there = job_for([folder], config, where), platform_named(platform, settings)
     there.check(job)
-    folder.launch.mkdir(parents=True)
+    place, files = folder.launch / str(job.number), there.render(job)
+    place.mkdir(parents=True)
     write_whole(folder.config, dump_config(config).encode())
-    for name, text in there.render(job).items():
-        write_whole(folder.root / name, text.encode())
-    number = there.submit(job, folder.root / next(iter(there.render(job))))
+    for name, text in files.items():
+        write_whole(place / name, text.encode())
+    number = there.submit(job, place / next(iter(files)))
     try:
         report = _wait(there, number, folder, console)
     except BaseException:

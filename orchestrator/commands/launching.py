@@ -37,6 +37,8 @@ def launch(
     of_run, of_launch = split_overrides(overrides)
     profile, settings = load_settings(platform, of_launch)
     configs = _configs(of_run, vary)
+    if platform == "local" and len(configs) > 1:
+        raise ConfigError(f"--vary {vary}: {len(configs)} runs at once are for a cluster. Launch them one by one, or on another platform.")
     candidates = [_candidate(config) for config in configs]
     name = candidates[0].config.run.name if vary is None else load_config(of_run).run.name
     submit(candidates, Where(name=name, platform=platform, profile=profile, settings=settings), console, dry_run=dry_run)

@@ -65,7 +65,7 @@ def submit(candidates: Sequence[Candidate], where: Where, console: Console, *, d
         candidates: the runs. One that is finished or alive is said to be, and left alone.
         where: to submit them to.
         console: told what is done.
-        dry_run: print what would be submitted, and do nothing.
+        dry_run: print what would be submitted, and do nothing: the platform is not asked, either.
 
     Raises:
         ConfigError: it cannot work there.
@@ -75,12 +75,14 @@ def submit(candidates: Sequence[Candidate], where: Where, console: Console, *, d
     wanted = [candidate for candidate in candidates if dry_run or not _is_settled(candidate, console)]
     if not wanted:
         return
-    job = _job(wanted, where)
-    platform.check(job)
+    groups = [wanted] if platform.has_arrays else [[candidate] for candidate in wanted]
+    jobs = [_job(group, where if platform.has_arrays else replace(where, name=group[0].config.run.name)) for group in groups]
     if dry_run:
-        for text in platform.render(job).values():
+        for text in (text for job in jobs for text in platform.render(job).values()):
             console.print_text(text)
         return
+    for job in jobs:
+        platform.check(job)
     _examine(wanted[0].config, console)
     with ExitStack() as stack:
         for candidate in wanted:
@@ -89,7 +91,8 @@ def submit(candidates: Sequence[Candidate], where: Where, console: Console, *, d
             stack.enter_context(only_launcher(candidate.run))
         if any(_is_settled(candidate, console) for candidate in wanted if candidate.exists):  # by another command, since the first look
             return
-        _give(job, platform, where, console)
+        for job in jobs:
+            _give(job, platform, where, console)
 
 
 def _examine(config: Config, console: Console) -> None:

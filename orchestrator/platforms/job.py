@@ -77,7 +77,13 @@ class JobState:
 
 
 class Platform(Protocol):
-    """Where jobs are submitted to."""
+    """Where jobs are submitted to.
+
+    Attributes:
+        has_arrays: whether several runs can be one job.
+    """
+
+    has_arrays: bool
 
     def check(self, job: Job) -> None:
         """Refuse what cannot work, before anything is submitted.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.errors import InfrastructureError
 from orchestrator.platforms.job import Job, JobState
 from orchestrator.platforms.templates import render
 
@@ -22,9 +22,10 @@ _TOO_OLD = 1e-3
 class Local:
     """The machine that the command is given on."""
 
+    has_arrays = False
+
     def check(self, job: Job) -> None:
-        if len(job.runs) > 1:
-            raise ConfigError(f"{len(job.runs)} runs at once are for a cluster. Launch one, or use `midtrain launch slurm`.")
+        """There is nothing that this machine can be asked."""
 
     def render(self, job: Job) -> dict[str, str]:
         values = {

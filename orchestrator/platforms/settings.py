@@ -11,6 +11,7 @@ from orchestrator.config.secrets import refuse_secrets_within
 from orchestrator.config.values import STRICT, Count, CountOrNone, Folder
 from orchestrator.errors import ConfigError
 
+_DIGEST = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d{1,2}):(\d{2}):(\d{2})")
 
 
@@ -35,6 +36,15 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _by_digest(image: str) -> str:
+    if not _DIGEST.fullmatch(image):
+        raise ValueError(
+            f"{image!r} does not say which image that is for good. Write it by its digest, NAME@sha256:…, as `docker inspect "
+            f"--format '{{{{.RepoDigests}}}}' NAME` shows it."
+        )
+    return image
+
+
 Line = Annotated[str, AfterValidator(_one_line)]
 Words = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/@+=,&|*\[\]()%-]+$")]  # what Slurm calls partitions, accounts, features, GPUs, hosts
 Clock = Annotated[str, AfterValidator(_clock)]
@@ -42,7 +52,7 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")]
 DnsName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 MountPath = Annotated[str, Field(pattern=r"^/[^:\x00-\x1f\x7f]+$")]
-ByDigest = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$")]
+ByDigest = Annotated[str, AfterValidator(_by_digest)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)

@@ -25,6 +25,8 @@ _RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIG
 class Slurm:
     """The cluster that the Slurm commands on the PATH belong to."""
 
+    has_arrays = True
+
     def check(self, job: Job) -> None:
         settings: SlurmSettings = job.settings
         _check_times(job, settings)

@@ -15,6 +15,7 @@ from orchestrator.runs.lines import append_line, read_lines
 from orchestrator.runs.locks import is_held, only_holder
 
 JOB = "MIDTRAIN_JOB"  # the platform's job that this process belongs to, as slurm:123
+CLUSTER = "MIDTRAIN_CLUSTER"  # of the Ray cluster that a job has started for itself: what no other start of a job has
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +63,12 @@ def newest_start(run: RunDirectory) -> int:
     return max((line["attempt"] for line in read_lines(run.attempts) if line["event"] == "start"), default=0)
 
 
+def newest_cluster(run: RunDirectory) -> str | None:
+    """The Ray cluster of the newest attempt; none when no job has started one for it."""
+    starts = [line for line in read_lines(run.attempts) if line["event"] == "start"]
+    return starts[-1].get("cluster") if starts else None
+
+
 def start_attempt(run: RunDirectory, *, world_size: int, from_step: int) -> int:
     """Enter the start of an attempt.
 
@@ -69,9 +76,10 @@ def start_attempt(run: RunDirectory, *, world_size: int, from_step: int) -> int:
         Its number, from 1.
     """
     attempt = len([line for line in read_lines(run.attempts) if line["event"] == "start"]) + 1
-    job = {"job": os.environ[JOB]} if JOB in os.environ else {}
+    of_job = {key: os.environ[name] for key, name in (("job", JOB), ("cluster", CLUSTER)) if name in os.environ}
     _append(
-        run, {"event": "start", "attempt": attempt, "host": socket.gethostname(), "world_size": world_size, "from_step": from_step, **job}
+        run,
+        {"event": "start", "attempt": attempt, "host": socket.gethostname(), "world_size": world_size, "from_step": from_step, **of_job},
     )
     return attempt
 

@@ -13,8 +13,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from orchestrator.errors import DataError
+from orchestrator.runs.attempts import CLUSTER, newest_cluster
+from orchestrator.runs.directory import RunDirectory
 from orchestrator.scheduling.leftovers import own_folder, sweep, users_of
 from orchestrator.scheduling.processes import end_trees
 
@@ -22,6 +26,7 @@ _OBJECT_STORE_BYTES = 2 << 30
 _SMALLEST_OBJECT_STORE_BYTES = 128 << 20
 _LOOK_SECONDS = 0.2
 _AGAIN_SECONDS = 5.0
+_LEDGER_SECONDS = 20.0
 _MOST_STARTS = 5
 _SAID = "said"  # what `ray start` prints: of use only when it fails
 _LAST_LINES = 15
@@ -72,6 +77,19 @@ def start_command(options: argparse.Namespace, folder: Path) -> list[str]:
     return [str(Path(sys.executable).with_name("ray")), "start", "--block", f"--temp-dir={folder}", *own, *sizes, *ports]
 
 
+def wait_for_another_cluster(over: threading.Event) -> None:
+    """End this node when the run goes on in another cluster: nobody may be left at the other end of standard input to say so."""
+    run, cluster = os.environ.get("MIDTRAIN_RUN"), os.environ.get(CLUSTER)
+    known = {None, cluster}
+    if run and cluster:
+        with suppress(OSError, DataError):
+            known.add(newest_cluster(RunDirectory(Path(run))))  # of an attempt before this one
+    while run and cluster and not over.wait(_LEDGER_SECONDS):
+        with suppress(OSError, DataError):
+            if newest_cluster(RunDirectory(Path(run))) not in known:
+                over.set()
+
+
 def _object_store_bytes() -> int:
     """Blocks of the feed are all that goes through it; a third of /dev/shm at most."""
     facts = os.statvfs("/dev/shm")
@@ -101,6 +119,7 @@ def main() -> int:
         over.set()
 
     threading.Thread(target=wait_for_the_end_of_input, daemon=True).start()
+    threading.Thread(target=wait_for_another_cluster, args=(over,), daemon=True).start()
     sweep()
     with own_folder() as folder:
         return keep_node(start_command(options, folder), folder, 1 if options.head else _MOST_STARTS, over)

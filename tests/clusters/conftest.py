@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import OrchestratorError
+from orchestrator.platforms.kubernetes.client import Api
 from tests.chaos.breaking import command, ended, train
 from tests.clusters.launched import cancel
 from tests.support.tiny import overrides, write_everything
@@ -65,6 +67,28 @@ def slurm_lab(slurm: None) -> str:
     if "MIDTRAIN_SLURM_LAB" not in os.environ:
         missing("command to power nodes off: MIDTRAIN_SLURM_LAB is not set")
     return os.environ["MIDTRAIN_SLURM_LAB"]
+
+
+@pytest.fixture(scope="session")
+def kubernetes() -> Api:
+    """An API server that knows RayJobs."""
+    if not os.environ.get("KUBECONFIG"):
+        missing("Kubernetes: KUBECONFIG is not set")
+    api = Api()
+    try:
+        if not api.get("/apis/ray.io/v1"):
+            missing("KubeRay: the cluster that KUBECONFIG leads to has no RayJobs")
+    except OrchestratorError as error:
+        missing(f"Kubernetes: {error}")
+    return api
+
+
+@pytest.fixture(scope="session")
+def kubernetes_lab(kubernetes: Api) -> str:
+    """A command that kills pods and fails nodes."""
+    if "MIDTRAIN_KUBERNETES_LAB" not in os.environ:
+        missing("command to kill pods and fail nodes: MIDTRAIN_KUBERNETES_LAB is not set")
+    return os.environ["MIDTRAIN_KUBERNETES_LAB"]
 
 
 @pytest.fixture(scope="session")

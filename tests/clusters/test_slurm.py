@@ -1,5 +1,6 @@
 """Runs on a real Slurm, left alone and broken."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.runs.lines import read_lines
 from tests.chaos.breaking import EVERY, STEPS, finishes, last_step, wait_for
 from tests.clusters.launched import GRACE_SECONDS, attempts, log, midtrain, status, wait_for_attempt, wait_for_state, wait_for_step, words
+from tests.support.waiting import gone
 
 pytestmark = pytest.mark.usefixtures("slurm")
 SITE: dict[str, object] = {
@@ -23,8 +26,11 @@ SITE: dict[str, object] = {
 
 
 def launch(run: Path, folder: Path, *options: str, changes: Mapping[str, object] | None = None, slow: bool = False, code: int = 0) -> str:
-    given = SITE | {"launch.shared_paths": f"[{folder},{sys.prefix}]"} | dict(changes or {})
-    return midtrain("launch", "slurm", *words(run, folder, given), *options, folder=folder, slow=slow, code=code)
+    return midtrain("launch", "slurm", *site_words(run, folder, changes), *options, folder=folder, slow=slow, code=code)
+
+
+def site_words(run: Path, folder: Path, changes: Mapping[str, object] | None = None) -> list[str]:
+    return words(run, folder, SITE | {"launch.shared_paths": f"[{folder},{sys.prefix}]"} | dict(changes or {}))
 
 
 def slurm(*words: str) -> str:
@@ -92,19 +98,31 @@ def test_a_node_that_is_powered_off_costs_what_was_not_saved(folder: Path, refer
 def test_an_attempt_whose_slurmd_is_dead_is_fenced_off(folder: Path, reference: Path, slurm_lab: str) -> None:
     run = folder / "runs" / "fenced"
     (folder / "fault").touch()
-    launch(run, folder, slow=True)
+    launch(run, folder, slow=True, changes={"launch.ranks_per_node": 2})
     wait_for_step(run, 5)
-    (slurmd,) = (process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"][-2:] == ["-N", "n1"])
+    (node,) = {line["host"] for line in read_lines(run / "attempts.jsonl") if line["event"] == "start"}
+    (slurmd,) = (process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"][-2:] == ["-N", node])
+    old = [process for process in psutil.Process(slurmd.ppid()).children(recursive=True) if process != slurmd]
+    assert len(old) > 5
     slurmd.kill()
     try:
-        wait_for_state(run, "queued")
-        assert last_step(run) > 5
+        wait_for_attempt(run, 2)  # on the other node, while the old one works on
+        (folder / "fault").unlink()
+        wait_for_state(run, "finished")
+        assert [ending for _, ending in attempts(run)] == ["none", "done"]
+        assert "fencing it off" in log(run)
+        wait_for(lambda: all(gone(process) for process in old if is_ours(process)), 60, every=0.5)
     finally:
-        subprocess.run([slurm_lab, "poweron", "n1"], check=True, timeout=60)
-    wait_for_attempt(run, 2)
-    (folder / "fault").unlink()
-    wait_for_state(run, "finished")
+        subprocess.run([slurm_lab, "poweron", node], check=True, timeout=60)
     finishes(run, reference)
+
+
+def is_ours(process: psutil.Process) -> bool:
+    """Whether a process that may be gone is the run's or Ray's, not Slurm's."""
+    try:
+        return "MIDTRAIN_RUN" in process.environ()
+    except psutil.Error:
+        return False
 
 
 def test_a_run_that_is_cancelled_says_so_and_is_not_requeued(folder: Path) -> None:
@@ -169,3 +187,20 @@ def test_an_array_runs_as_many_side_by_side_as_its_cap_says(folder: Path) -> Non
     assert most == 2
     assert [last_step(one) for one in runs] == [12] * 3
     assert STEPS > 12
+
+
+def test_the_doctor_looks_at_the_nodes_that_a_run_would_have(folder: Path) -> None:
+    run = folder / "runs" / "examined"
+    said = midtrain("doctor", "--on", "slurm", "--json", *site_words(run, folder), folder=folder)
+    report = json.loads(said[said.index("{\n") : said.rindex("}") + 1])
+    found = {finding["check"]: finding for finding in report["findings"]}
+    assert report["is_good"]
+    assert "2 ranks on 2 nodes" in found["all-reduce of 16 MiB"]["value"]
+    hosts = {finding["where"].split()[0] for finding in report["findings"] if finding["check"] == "/dev/shm"}
+    assert len(hosts) >= 2
+    assert [path.name for path in (folder / "runs").glob("*examined*")] + list((folder / "runs").glob("doctor-*")) == []
+
+
+def test_the_doctor_says_that_a_job_cannot_be_had(folder: Path) -> None:
+    words_of_it = site_words(folder / "runs" / "examined", folder, {"launch.partition": "nowhere"})
+    assert "there is no such partition" in midtrain("doctor", "--on", "slurm", *words_of_it, folder=folder, code=2)

@@ -49,7 +49,7 @@ def script(of: Job) -> str:
 
 def test_the_script_for_8_nodes_of_8_h100_is_as_it_was_read() -> None:
     text = script(job("partition=preemptible"))
-    if os.environ.get("MIDTRAIN_UPDATE_GOLDEN"):  # then read what has changed
+    if os.environ.get("MIDTRAIN_WRITE_GOLDEN"):  # then read what has changed
         GOLDEN.write_text(text)
     assert text == GOLDEN.read_text()
 

@@ -1,13 +1,12 @@
 """From a job to the manifest of its RayJob. Pure, but for the template."""
 
-import math
 from importlib.metadata import version
 from typing import Any
 
 from orchestrator.errors import ConfigError
 from orchestrator.platforms.job import Job
 from orchestrator.platforms.kubernetes.names import label_value, rayjob_name
-from orchestrator.platforms.kubernetes.quantities import amount, as_bytes
+from orchestrator.platforms.kubernetes.quantities import as_bytes
 from orchestrator.platforms.settings import KubernetesSettings, seconds_of
 from orchestrator.platforms.templates import render
 from orchestrator.runs.directory import RunDirectory
@@ -117,7 +116,7 @@ def _pods(job: Job, settings: KubernetesSettings, run: RunDirectory, name: str) 
         "shm": {"head": _HEAD_SHM, "worker": settings.shm},
         "ray_start": {
             "head": _ray_start(0, 0, _SMALLEST_OBJECT_STORE_BYTES),
-            "worker": _ray_start(_whole(settings.cpus_per_node), job.shape.gpus_per_node, _object_store_bytes(settings.shm)),
+            "worker": _ray_start(job.shape.ranks_per_node, job.shape.gpus_per_node, _object_store_bytes(settings.shm)),
         },
         "environment": {"head": _literal({**everywhere, **own}), "worker": _literal(everywhere)},
         "secrets": {variable: {"name": secret.name, "key": secret.key} for variable, secret in settings.secrets.items()},
@@ -138,12 +137,6 @@ def _pods(job: Job, settings: KubernetesSettings, run: RunDirectory, name: str) 
 
 def _ray_start(cpus: int, gpus: int, object_store_bytes: int) -> dict[str, str]:
     return {"num-cpus": str(cpus), "num-gpus": str(gpus), "object-store-memory": str(object_store_bytes)}
-
-
-def _whole(cpus: str) -> int:
-    number = amount(cpus)
-    assert number is not None
-    return max(1, math.floor(number))
 
 
 def _object_store_bytes(shm: str) -> int:

@@ -28,6 +28,8 @@ class Kubernetes:
         api: none: the one of the settings' context.
     """
 
+    has_arrays = False
+
     def __init__(self, settings: KubernetesSettings, api: Api | None = None) -> None:
         self._namespace = settings.namespace
         self._api = api or Api(settings.context)

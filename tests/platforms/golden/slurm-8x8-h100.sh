@@ -35,6 +35,7 @@ export NCCL_DEBUG=WARN
 export RAY_AUTH_MODE=token
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 export RAY_AUTH_TOKEN
+export MIDTRAIN_CLUSTER=$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}
 nodes=($(scontrol show hostnames "$SLURM_JOB_NODELIST"))
 head=${nodes[0]}
 address=$head:$((20000 + (RANDOM * 32768 + RANDOM) % 12000))

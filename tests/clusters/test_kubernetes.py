@@ -1,0 +1,191 @@
+"""Runs on a real Kubernetes API server, with Ray in the pods, left alone and broken."""
+
+import re
+import secrets
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orchestrator.platforms.kubernetes.client import Api
+from orchestrator.resources import resource
+from tests.chaos.breaking import EVERY, FAULTS, classes, events, finishes, wait_for
+from tests.clusters.launched import attempts, log, midtrain, status, wait_for_attempt, wait_for_state, wait_for_step, words
+
+IMAGE = "registry.example.com/midtrain@sha256:" + "ab" * 32
+SITE: dict[str, object] = {
+    "launch.image": IMAGE,
+    "launch.ranks_per_node": 1,
+    "launch.cpus_per_node": "'2'",
+    "launch.memory_per_node": "3Gi",
+    "launch.shm": "1Gi",
+    "launch.head_cpus": "'1'",
+    "launch.head_memory": "2Gi",
+    "launch.grace_seconds": 50,
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A namespace of one's own, with a claim of the folder of the runs."""
+
+    api: Api
+    namespace: str
+    folder: Path
+
+    def launch(self, run: Path, *options: str, slow: bool = False, changes: Mapping[str, object] | None = None) -> str:
+        """Submit a run.
+
+        Returns:
+            The name of its RayJob.
+        """
+        slowed = {"PYTHONPATH": str(FAULTS), "MIDTRAIN_FAULT": "slow steps", "MIDTRAIN_FAULT_FILE": str(self.folder / "fault")}
+        variables = ",".join(f"{name}: '{value}'" for name, value in ({"HF_HUB_OFFLINE": "1"} | (slowed if slow else {})).items())
+        site = SITE | {
+            "launch.namespace": self.namespace,
+            "launch.claims": f"{{{self.folder}: runs}}",
+            "launch.environment": f"{{{variables}}}",
+        }
+        said = midtrain("launch", "kubernetes", *words(run, self.folder, site | dict(changes or {})), *options, folder=self.folder)
+        found = re.search(r"as job (\S+?)[.:]", said)
+        assert found, said
+        return found[1]
+
+    def rayjob(self, name: str) -> dict[str, Any]:
+        return self.api.get(f"/apis/ray.io/v1/namespaces/{self.namespace}/rayjobs/{name}") or {}
+
+    def state(self, name: str) -> str:
+        return str(self.rayjob(name).get("status", {}).get("jobDeploymentStatus"))
+
+    def pod(self, kind: str) -> dict[str, Any]:
+        """A running pod of Ray's: `head` or `worker`."""
+        pods = self.api.items(f"/api/v1/namespaces/{self.namespace}/pods", labelSelector=f"ray.io/node-type={kind}")
+        return next(pod for pod in pods if pod["status"].get("phase") == "Running")
+
+    def suspend(self, name: str, *, suspend: bool) -> None:
+        patch = yaml.safe_dump({"spec": {"suspend": suspend}})
+        subprocess.run(
+            ["kubectl", "patch", "rayjob", name, f"--namespace={self.namespace}", "--type=merge", f"--patch={patch}"],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+
+def thing(kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": dict(spec)}
+
+
+@pytest.fixture(scope="module")
+def cluster(kubernetes: Api, folder: Path) -> Iterator[Cluster]:
+    namespace = f"midtrain-test-{secrets.token_hex(4)}"
+    core = f"/api/v1/namespaces/{namespace}"
+    modes = {"accessModes": ["ReadWriteMany"], "storageClassName": namespace}
+    volume = modes | {"capacity": {"storage": "1Gi"}, "hostPath": {"path": str(folder)}}
+    kubernetes.create("/api/v1/namespaces", thing("Namespace", namespace, {}))
+    kubernetes.create("/api/v1/persistentvolumes", thing("PersistentVolume", namespace, volume))
+    claim = modes | {"resources": {"requests": {"storage": "1Gi"}}}
+    kubernetes.create(f"{core}/persistentvolumeclaims", thing("PersistentVolumeClaim", "runs", claim))
+    for given in yaml.safe_load_all((resource("launch") / "kubernetes" / "rbac.yaml").read_text()):
+        if given["kind"] == "ServiceAccount":
+            kubernetes.create(f"{core}/serviceaccounts", given)
+    yield Cluster(kubernetes, namespace, folder)
+    kubernetes.delete(f"/api/v1/namespaces/{namespace}", "Background")
+    kubernetes.delete(f"/api/v1/persistentvolumes/{namespace}", "Background")
+
+
+def lab(kubernetes_lab: str, *words: str) -> None:
+    subprocess.run([kubernetes_lab, *words], check=True, timeout=60, capture_output=True)
+
+
+def test_a_run_completes_and_a_second_launch_attaches_to_it(cluster: Cluster, folder: Path, reference: Path) -> None:
+    run = folder / "runs" / "kube-whole"
+    name = cluster.launch(run)
+    assert cluster.launch(run) == name
+    wait_for_state(run, "finished")
+    assert attempts(run) == [(f"kubernetes:{name}", "done")]
+    finishes(run, reference)
+    assert "starting" in midtrain("logs", str(run), folder=folder)  # the head and its logs may be gone; these are the run's own
+
+
+def test_a_run_that_is_suspended_saves_and_goes_on_in_a_new_cluster(cluster: Cluster, folder: Path, reference: Path) -> None:
+    run = folder / "runs" / "kube-suspended"
+    (folder / "fault").touch()
+    name = cluster.launch(run, slow=True)
+    wait_for_step(run, 5)
+    cluster.suspend(name, suspend=True)
+    wait_for(lambda: cluster.state(name) == "Suspended", 120, every=0.5)
+    assert status(run).state == "queued"
+    assert attempts(run) == [(f"kubernetes:{name}", "preempted")]
+    assert events(run, "saved")[-1]["step"] % EVERY, "a save at the step at which it was asked to stop"
+    cluster.suspend(name, suspend=False)
+    wait_for_attempt(run, 2)
+    (folder / "fault").unlink()
+    wait_for_state(run, "finished")
+    finishes(run, reference)
+
+
+def test_a_worker_that_is_killed_costs_an_attempt(cluster: Cluster, folder: Path, reference: Path, kubernetes_lab: str) -> None:
+    run = folder / "runs" / "kube-worker"
+    (folder / "fault").touch()
+    cluster.launch(run, slow=True)
+    wait_for_step(run, 5)
+    lab(kubernetes_lab, "kill-pod", cluster.pod("worker")["metadata"]["name"], "-n", cluster.namespace)
+    wait_for_attempt(run, 2)
+    (folder / "fault").unlink()
+    wait_for_state(run, "finished")
+    assert classes(run)[-1] == "done"
+    finishes(run, reference)
+
+
+def test_a_head_that_is_killed_is_replaced(cluster: Cluster, folder: Path, reference: Path, kubernetes_lab: str) -> None:
+    run = folder / "runs" / "kube-head"
+    (folder / "fault").touch()
+    cluster.launch(run, slow=True)
+    wait_for_step(run, 5)
+    lab(kubernetes_lab, "kill-pod", cluster.pod("head")["metadata"]["name"], "-n", cluster.namespace)
+    wait_for_next_attempt(run, folder)
+    (folder / "fault").unlink()
+    wait_for_state(run, "finished", seconds=240)
+    finishes(run, reference)
+
+
+def test_a_node_that_is_lost_is_replaced(cluster: Cluster, folder: Path, reference: Path, kubernetes_lab: str) -> None:
+    run = folder / "runs" / "kube-node"
+    (folder / "fault").touch()
+    cluster.launch(run, slow=True)
+    wait_for_step(run, 5)
+    node = cluster.pod("worker")["spec"]["nodeName"]
+    lab(kubernetes_lab, "fail-node", node)
+    try:
+        wait_for_next_attempt(run, folder)
+        (folder / "fault").unlink()
+        wait_for_state(run, "finished", seconds=240)
+    finally:
+        lab(kubernetes_lab, "restore-node", node)
+    finishes(run, reference)
+
+
+def wait_for_next_attempt(run: Path, folder: Path) -> None:
+    """With `midtrain status` now and then, which submits what the operator has given up."""
+
+    def is_there() -> bool:
+        midtrain("status", str(run), folder=folder)
+        return len(attempts(run)) > 1
+
+    wait_for(is_there, 240, every=2.0)
+
+
+def test_a_run_that_is_asked_to_stop_saves_and_is_not_retried(cluster: Cluster, folder: Path) -> None:
+    run = folder / "runs" / "kube-stopped"
+    (folder / "fault").touch()
+    name = cluster.launch(run, slow=True)
+    wait_for_step(run, 3)
+    assert "which is saved" in midtrain("stop", str(run), folder=folder)
+    wait_for(lambda: cluster.state(name) == "Complete", 60, every=0.5)
+    assert [ending for _, ending in attempts(run)] == ["stopped"]
+    assert "midtrain stop" in log(run)
