@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.commands.console import Console, duration
+from orchestrator.commands.jobs import job_of, jobs_of
 from orchestrator.config.secrets import refuse_secrets
 from orchestrator.corpus.storage import is_url
 from orchestrator.errors import ConfigError
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.platforms.job import JobState
-from orchestrator.platforms.submissions import Submission, newest_submission
+from orchestrator.platforms.submissions import Submission
 from orchestrator.report.goodput import account
 from orchestrator.runs.attempts import Status, read_status
 from orchestrator.runs.directory import RunDirectory
@@ -151,27 +152,9 @@ def all_statuses(place: str | None, console: Console, submit_again: Callable[[Ru
     return [asdict(run_status(run, job)) for run, job in zip(runs, jobs_of(runs), strict=True)]
 
 
-def jobs_of(runs: Sequence[RunDirectory]) -> list[tuple[Submission, JobState] | None]:
-    """The newest submission of each run and how it stands; none where there was none. A run that is finished asks nobody."""
-    from orchestrator.commands.submitting import job_of
-
-    found: list[tuple[Submission, JobState] | None] = []
-    for run in runs:
-        newest = newest_submission(run)
-        if newest is None:
-            found.append(None)
-        elif read_status(run).state == "finished":
-            found.append((newest, JobState(phase="ended", word="done")))
-        else:
-            state = job_of(run)
-            found.append((newest_submission(run) or newest, state[1] if state else JobState(phase="gone", word="never submitted")))
-    return found
-
-
 def is_over(run: RunDirectory) -> bool:
     """Whether a run has ended, and neither a process here nor a job is there to go on with it."""
-    (job,) = jobs_of([run])
-    return run_status(run, job).state in ("finished", "stopped", "lost", "planned")
+    return run_status(run, job_of(run)).state in ("finished", "stopped", "lost", "planned")
 
 
 def _status_from(url: str, console: Console) -> dict[str, Any]:

@@ -9,19 +9,18 @@ from pathlib import Path
 
 from orchestrator.checkpoints.store import is_committed, step_directory
 from orchestrator.commands.console import Console
+from orchestrator.commands.jobs import job_id, job_of
 from orchestrator.config.load import dump_config
 from orchestrator.config.schema import Config
 from orchestrator.doctor.findings import refuse_bad
 from orchestrator.doctor.here import check_inputs
-from orchestrator.errors import InfrastructureError, OrchestratorError
+from orchestrator.errors import InfrastructureError
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import write_plan
 from orchestrator.platforms.choosing import platform_named
-from orchestrator.platforms.job import Job, JobState, Platform, shape_of
-from orchestrator.platforms.profiles import read_settings
+from orchestrator.platforms.job import Job, Platform, shape_of
 from orchestrator.platforms.settings import Settings
 from orchestrator.platforms.submissions import (
-    SETTINGS,
     Submission,
     begin_submission,
     end_submission,
@@ -31,6 +30,7 @@ from orchestrator.platforms.submissions import (
 from orchestrator.runs.attempts import read_status
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.runs.lines import read_lines
+from orchestrator.runs.stop_request import withdraw_stop
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,14 +111,15 @@ def _make(candidate: Candidate) -> None:
 def _give(job: Job, platform: Platform, where: Where, console: Console) -> None:
     """Write down what is about to be submitted, submit it, and write down the platform's answer."""
     files = platform.render(job)
-    entries = [
-        Submission(number=job.number, platform=where.platform, profile=where.profile, key=job.key, from_step=last_step(run))
-        for run in job.runs
-    ]
+    entry = Submission(number=job.number, platform=where.platform, profile=where.profile, key=job.key, from_step=0)
+    is_array = len(job.runs) > 1
+    entries = [replace(entry, from_step=last_step(run), task=index if is_array else None) for index, run in enumerate(job.runs)]
     folders = [begin_submission(run, entry, files, where.settings) for run, entry in zip(job.runs, entries, strict=True)]
+    for run in job.runs:
+        withdraw_stop(run)
     number = platform.submit(job, folders[0] / next(iter(files)))
-    for index, (run, entry) in enumerate(zip(job.runs, entries, strict=True)):
-        own = number if len(job.runs) == 1 else f"{number}_{index}"
+    for run, entry in zip(job.runs, entries, strict=True):
+        own = job_id(number, entry.task)
         end_submission(run, replace(entry, job=own))
         console.say(f"{run.root} is submitted to {where.platform} as job {own}. Watch it with: midtrain status {run.root}")
 
@@ -134,33 +135,14 @@ def _is_settled(candidate: Candidate, console: Console) -> bool:
         return True
     found = job_of(run)
     if found and found[1].is_alive:
-        console.say(f"{run.root} is submitted already, as job {found[0]}: {found[1].word}. Watch it with: midtrain status {run.root}")
+        console.say(f"{run.root} is submitted already, as job {found[0].job}: {found[1].word}. Watch it with: midtrain status {run.root}")
         return True
     if status.state == "running":
         console.say(f"{run.root} is running already, started on host {status.host}. Watch it with: midtrain status {run.root}")
         return True
     if found and found[1].phase == "unknown":
-        raise InfrastructureError(f"{run.root} was submitted as job {found[0]}, and whether that lives is not known: {found[1].why}")
+        raise InfrastructureError(f"{run.root} was submitted, and whether its job {found[0].job or '?'} lives is not known: {found[1].why}")
     return False
-
-
-def job_of(run: RunDirectory) -> tuple[str, JobState] | None:
-    """The job of a run's newest submission and how it stands; none when it was never submitted, or the platform never had it."""
-    newest = newest_submission(run)
-    if newest is None:
-        return None
-    platform = platform_named(newest.platform, read_settings(run.launch / str(newest.number) / SETTINGS))
-    if newest.job is None:
-        try:
-            found = platform.find(newest.key)
-        except OrchestratorError as error:
-            return newest.key, JobState(phase="unknown", why=str(error))
-        if found is None:
-            return None
-        newest = replace(newest, job=found)
-        end_submission(run, newest)
-    assert newest.job is not None
-    return newest.job, platform.look([newest.job])[newest.job]
 
 
 def _job(wanted: Sequence[Candidate], where: Where) -> Job:

@@ -1,5 +1,6 @@
 """`midtrain train` and `midtrain resume`."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ from orchestrator.config.schema import Config
 from orchestrator.errors import CheckpointError, ConfigError
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import read_plan, write_plan
-from orchestrator.runs.attempts import only_attempt, read_status
+from orchestrator.runs.attempts import JOB, only_attempt, read_status
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.runs.lines import read_lines
+from orchestrator.runs.stop_request import withdraw_stop
 from orchestrator.second_home.uploading import uploading
 from orchestrator.tracking.mirroring import mirroring
 
@@ -62,6 +64,8 @@ def resume(run: RunDirectory, console: Console, until_step: int | None = None) -
     with only_attempt(run):
         check_planned(run, config, plan)
         newest = _newest_checkpoint(run, plan, config, console)  # what cannot be resumed is refused before anything is written
+        if JOB not in os.environ:  # a person wants it to go on; who launched the job has said so before
+            withdraw_stop(run)
         if newest and until_step is not None and until_step <= newest.step:
             raise ConfigError(f"--until-step {until_step}: {run.root} has a checkpoint of step {newest.step} already. Give a later step.")
         _supervise(run, config, plan, console, until_step)

@@ -4,8 +4,9 @@ import time
 from collections.abc import Sequence
 
 from orchestrator.commands.console import Console
+from orchestrator.commands.jobs import job_of
 from orchestrator.commands.launching import relaunch
-from orchestrator.commands.status import jobs_of, run_status
+from orchestrator.commands.status import run_status
 from orchestrator.commands.submitting import last_step
 from orchestrator.errors import OrchestratorError
 from orchestrator.platforms.profiles import read_settings
@@ -41,7 +42,7 @@ def submit_again(run: RunDirectory, console: Console) -> None:
 
 
 def _has_been_given_up(run: RunDirectory) -> bool:
-    (job,) = jobs_of([run])
+    job = job_of(run)
     if job is None or job[1].phase != "ended":
         return False
     status = run_status(run, job)
@@ -56,8 +57,7 @@ def watch_runs(runs: Sequence[RunDirectory], console: Console) -> None:
         for run in list(going):
             try:
                 submit_again(run, console)
-                (job,) = jobs_of([run])
-                status = run_status(run, job)
+                status = run_status(run, job_of(run))
             except OrchestratorError as error:
                 console.warn(f"{run.root}: {error}")
                 continue

@@ -62,7 +62,8 @@ class Slurm:
 
     def look(self, jobs: Sequence[str]) -> dict[str, JobState]:
         try:
-            return {job: _look(job) for job in jobs}
+            known = _queued(jobs)
+            return {job: known[job] if job in known else _accounted(job) for job in jobs}
         except OrchestratorError as error:
             return dict.fromkeys(jobs, JobState(phase="unknown", why=str(error)))
 
@@ -144,25 +145,23 @@ def _job_of(run: RunDirectory) -> str:
     return submission.job
 
 
-def _look(job: str) -> JobState:
-    """As squeue knows it, and for some minutes after its end; then as the accounting does, if there is any."""
-    said = _squeue(job)
-    if not said:
-        return _accounted(job)
-    word, reason, nodes = said.split("|")
+def _queued(jobs: Sequence[str]) -> dict[str, JobState]:
+    """Those that the controller knows: jobs that wait or run, and for some minutes those that have ended."""
+    try:
+        said = ask("squeue", f"--jobs={','.join(jobs)}", "--array", "--noheader", "--states=all", "--format=%i|%T|%r|%N")
+    except ConfigError as refusal:  # when it knows none of them
+        if "Invalid job id" in str(refusal):
+            return {}
+        raise
+    return dict(_read_job(line.strip()) for line in said.splitlines())
+
+
+def _read_job(line: str) -> tuple[str, JobState]:
+    job, word, reason, nodes = line.split("|")
     why = "" if reason in ("None", "") else reason
     if word in _WAITING:
-        return JobState(phase="waiting", word=word, why=why)
-    return JobState(phase="running" if word in _RUNNING else "ended", word=word, why=why, nodes=nodes)
-
-
-def _squeue(job: str) -> str:
-    try:
-        return ask("squeue", f"--jobs={job}", "--array", "--noheader", "--states=all", "--format=%T|%r|%N").strip()
-    except ConfigError as refusal:
-        if "Invalid job id" in str(refusal):
-            return ""
-        raise
+        return job, JobState(phase="waiting", word=word, why=why)
+    return job, JobState(phase="running" if word in _RUNNING else "ended", word=word, why=why, nodes=nodes)
 
 
 def _accounted(job: str) -> JobState:

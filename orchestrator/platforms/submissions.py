@@ -30,6 +30,7 @@ class Submission:
         key: what the platform can be asked for when it is not known whether it has the job.
         job: the platform's id; none: not known whether it has it.
         from_step: the last step that had been made before it.
+        task: of an array; none: it is a job of its own.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Submission:
     key: str
     from_step: int
     job: str | None = None
+    task: int | None = None
 
 
 @contextmanager

@@ -34,6 +34,11 @@ def request_stop(run: RunDirectory, *, through_attempt: int) -> None:
     write_record(run.stop_request, StopRequest(through_attempt=through_attempt, by=who, time=stamp))
 
 
+def withdraw_stop(run: RunDirectory) -> None:
+    """Forget a request: somebody wants the run to go on."""
+    run.stop_request.unlink(missing_ok=True)
+
+
 def stop_requested(run: RunDirectory, attempt: int) -> StopRequest | None:
     """The request that means an attempt; none when there is none, or it cannot be read now."""
     try:

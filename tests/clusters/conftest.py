@@ -111,8 +111,8 @@ def reference(folder: Path) -> Path:
 @pytest.fixture(autouse=True)
 def nothing_goes_on(folder: Path) -> Iterator[None]:
     """Neither a fault nor a job outlives its case."""
-    before = set((folder / "runs").glob("*"))
+    before = set((folder / "runs").rglob("submissions.jsonl"))
     yield
     (folder / "fault").unlink(missing_ok=True)
-    for run in set((folder / "runs").glob("*")) - before:
-        cancel(run)
+    for submissions in set((folder / "runs").rglob("submissions.jsonl")) - before:
+        cancel(submissions.parents[1])

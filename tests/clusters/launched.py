@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.commands.console import Console
-from orchestrator.commands.status import RunStatus, jobs_of, run_status
+from orchestrator.commands.jobs import job_of
+from orchestrator.commands.status import RunStatus, run_status
 from orchestrator.commands.stopping import stop
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
@@ -38,13 +39,12 @@ def words(run: Path, folder: Path, changes: Mapping[str, object]) -> list[str]:
 
 def status(run: Path) -> RunStatus:
     """As `midtrain status` tells it."""
-    (job,) = jobs_of([RunDirectory(run)])
-    return run_status(RunDirectory(run), job)
+    return run_status(RunDirectory(run), job_of(RunDirectory(run)))
 
 
 def cancel(run: Path) -> None:
     """End the job of a run, if it lives."""
-    (job,) = jobs_of([RunDirectory(run)])
+    job = job_of(RunDirectory(run))
     if job and job[1].is_alive:
         stop(RunDirectory(run), Console(), now=True)
 

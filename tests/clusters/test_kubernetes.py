@@ -14,7 +14,7 @@ import yaml
 from orchestrator.platforms.kubernetes.client import Api
 from orchestrator.resources import resource
 from tests.chaos.breaking import EVERY, FAULTS, classes, events, finishes, wait_for
-from tests.clusters.launched import attempts, log, midtrain, status, wait_for_attempt, wait_for_state, wait_for_step, words
+from tests.clusters.launched import attempts, log, midtrain, wait_for_attempt, wait_for_state, wait_for_step, words
 
 IMAGE = "registry.example.com/midtrain@sha256:" + "ab" * 32
 SITE: dict[str, object] = {
@@ -119,7 +119,7 @@ def test_a_run_that_is_suspended_saves_and_goes_on_in_a_new_cluster(cluster: Clu
     wait_for_step(run, 5)
     cluster.suspend(name, suspend=True)
     wait_for(lambda: cluster.state(name) == "Suspended", 120, every=0.5)
-    assert status(run).state == "queued"
+    wait_for_state(run, "queued", seconds=60)  # its pods are still there, and save
     assert attempts(run) == [(f"kubernetes:{name}", "preempted")]
     assert events(run, "saved")[-1]["step"] % EVERY, "a save at the step at which it was asked to stop"
     cluster.suspend(name, suspend=False)

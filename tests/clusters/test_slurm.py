@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ from tests.clusters.launched import GRACE_SECONDS, attempts, log, midtrain, stat
 from tests.support.waiting import gone
 
 pytestmark = pytest.mark.usefixtures("slurm")
+HOSTILE = """it's $(touch /tmp/oops) `id`; "x" & #y"""
 SITE: dict[str, object] = {
     "launch.ranks_per_node": 1,
     "launch.cpus_per_node": 2,
@@ -48,10 +50,32 @@ def test_a_run_completes_and_a_second_launch_attaches_to_it(folder: Path, refere
     said = launch(run, folder)
     assert f"is submitted already, as job {job_id(said)}" in launch(run, folder)
     assert "holds a run with another config" in launch(run, folder, code=2, changes={"training.learning_rate": 0.02})
+    token = token_of(run)
     wait_for_state(run, "finished")
+    assert [path for path in run.rglob("*") if path.is_file() and token in path.read_bytes()] == []
     assert attempts(run) == [(f"slurm:{job_id(said)}", "done")]
     finishes(run, reference)
     assert "is finished" in launch(run, folder)
+
+
+def token_of(run: Path) -> bytes:
+    """The token of a run's Ray cluster, which no command line has."""
+    found: set[str] = set()
+
+    def look() -> bool:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                variables = process.environ()
+                if variables.get("MIDTRAIN_RUN") == str(run) and "RAY_AUTH_TOKEN" in variables:
+                    found.add(variables["RAY_AUTH_TOKEN"])
+        return bool(found)
+
+    wait_for(look, 60, every=0.2)
+    wait_for_step(run, 1)
+    (token,) = found
+    lines = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert len(token) == 64 and "gcs_server" in lines and token not in lines
+    return token.encode()
 
 
 def test_a_run_that_is_preempted_goes_on(folder: Path, reference: Path) -> None:
@@ -137,9 +161,9 @@ def test_a_run_that_is_cancelled_says_so_and_is_not_requeued(folder: Path) -> No
 
 
 def test_a_run_that_is_asked_to_stop_saves_and_is_not_requeued(folder: Path, reference: Path) -> None:
-    run = folder / "runs" / "stopped"
+    run = folder / "runs" / HOSTILE / "stopped"
     (folder / "fault").touch()
-    launch(run, folder, slow=True)
+    launch(run, folder, slow=True, changes={"run.dir": "'" + str(run).replace("'", "\\'") + "'"})
     wait_for_step(run, 3)
     assert "which is saved" in midtrain("stop", str(run), folder=folder)
     wait_for(lambda: status(run).platform_state == "COMPLETED", 60, every=0.5)
@@ -170,9 +194,15 @@ def test_a_controller_that_is_down_is_said_and_asked_again(folder: Path, slurm_l
     midtrain("stop", str(run), "--now", folder=folder)
 
 
-def test_an_array_runs_as_many_side_by_side_as_its_cap_says(folder: Path) -> None:
+def test_an_array_runs_as_many_side_by_side_on_a_node_as_its_cap_says(folder: Path) -> None:
     run = folder / "runs" / "several"
-    changes = {"scheduling.world_size": 1, "launch.at_once": 2, "mixture.total_tokens": 12 * 128, "evaluation.every_steps": 12}
+    changes = {
+        "scheduling.world_size": 1,
+        "launch.at_once": 2,
+        "launch.exclude": "[n2]",
+        "mixture.total_tokens": 12 * 128,
+        "evaluation.every_steps": 12,
+    }
     launch(run, folder, "--vary", "mixture.spec_share=0.1,0.2,0.3", changes=changes | {"checkpoints.every_steps": 12})
     runs = [run.with_name(f"several-spec_share-{share}") for share in ("0.1", "0.2", "0.3")]
     most = 0
@@ -185,6 +215,7 @@ def test_an_array_runs_as_many_side_by_side_as_its_cap_says(folder: Path) -> Non
 
     wait_for(are_done, 240, every=0.5)
     assert most == 2
+    assert {line["host"] for one in runs for line in read_lines(one / "attempts.jsonl") if line["event"] == "start"} == {"n1"}
     assert [last_step(one) for one in runs] == [12] * 3
     assert STEPS > 12
 

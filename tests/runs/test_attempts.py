@@ -1,6 +1,7 @@
 """The ledger of attempts and the lock tell how a run stands, whatever became of its processes."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,25 +73,29 @@ def test_a_run_that_was_never_started_is_planned(run: RunDirectory) -> None:
 def test_a_run_whose_lock_is_held_is_running(run: RunDirectory) -> None:
     with only_attempt(run):
         start_attempt(run, world_size=1, from_step=0)
-        assert read_status(run) == Status(state="running", attempts=1)
+        assert read_status(run) == Status(host=socket.gethostname(), state="running", attempts=1)
 
 
 def test_a_run_that_ended_well_is_finished(run: RunDirectory) -> None:
     with only_attempt(run):
         stop_attempt(run, start_attempt(run, world_size=1, from_step=0), DONE)
-    assert read_status(run) == Status(state="finished", attempts=1, reason="all steps are done", reason_class="done", exit_code=0)
+    assert read_status(run) == Status(
+        host=socket.gethostname(), state="finished", attempts=1, reason="all steps are done", reason_class="done", exit_code=0
+    )
 
 
 def test_a_run_that_was_stopped_tells_why(run: RunDirectory) -> None:
     stop_attempt(run, start_attempt(run, world_size=1, from_step=0), PREEMPTED)
-    assert read_status(run) == Status(state="stopped", attempts=1, reason="stopped by SIGTERM", reason_class="preempted", exit_code=75)
+    assert read_status(run) == Status(
+        host=socket.gethostname(), state="stopped", attempts=1, reason="stopped by SIGTERM", reason_class="preempted", exit_code=75
+    )
 
 
 def test_a_run_that_stopped_is_running_again_in_its_next_attempt(run: RunDirectory) -> None:
     stop_attempt(run, start_attempt(run, world_size=1, from_step=0), PREEMPTED)
     with only_attempt(run):
         start_attempt(run, world_size=1, from_step=4)
-        assert read_status(run) == Status(state="running", attempts=2)
+        assert read_status(run) == Status(host=socket.gethostname(), state="running", attempts=2)
 
 
 def test_a_second_holder_of_the_lock_is_refused_and_the_first_keeps_it(run: RunDirectory) -> None:
@@ -154,7 +159,9 @@ def test_a_last_line_that_a_power_cut_tore_is_not_a_line(run: RunDirectory, torn
     assert read_status(run).state == "lost"
     assert start_attempt(run, world_size=1, from_step=0) == 2
     stop_attempt(run, 2, DONE)
-    assert read_status(run) == Status(state="finished", attempts=2, reason="all steps are done", reason_class="done", exit_code=0)
+    assert read_status(run) == Status(
+        host=socket.gethostname(), state="finished", attempts=2, reason="all steps are done", reason_class="done", exit_code=0
+    )
 
 
 def test_a_run_that_was_lost_on_its_way_to_another_world_size_is_not_finished(run: RunDirectory) -> None:

@@ -17,6 +17,7 @@ from orchestrator.runs.attempts import start_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import raise_fence
 from orchestrator.runs.lines import read_lines
+from orchestrator.runs.stop_request import request_stop
 from orchestrator.scheduling import supervision
 from orchestrator.scheduling.attempt import AttemptJob, Outcome
 from orchestrator.scheduling.supervision import Supervision
@@ -169,3 +170,31 @@ def test_an_attempt_that_another_has_superseded_writes_nothing_more(run: RunDire
     with pytest.raises(SupersededError, match="was taken over by attempt 2 on host"):
         attempts.supervise(scheduling())
     assert list(ledger(run)) == [("start", 1, 0)]
+
+
+STOPPED = Outcome(kind="stop", step=40, signal=signal.SIGTERM)
+STARTING = Outcome(kind="failed", step=0, error="InterruptedRunError", message="stopped by SIGTERM before the first step.")
+TAKEN_AWAY = Outcome(kind="drained", step=40)
+
+
+@pytest.mark.parametrize(("outcome", "said"), [(STOPPED, "after step 40, which is saved"), (STARTING, "without a save")])
+def test_what_a_person_stopped_ends_well_and_says_who_it_was(run: RunDirectory, outcome: Outcome, said: str) -> None:
+    request_stop(run, through_attempt=1)
+    Attempts(run, [outcome]).supervise(scheduling())
+    stop = list(read_lines(run.attempts))[-1]
+    assert (stop["class"], stop["exit_code"]) == ("stopped", 0)
+    assert "`midtrain stop` by" in stop["reason"] and said in stop["reason"]
+
+
+def test_a_signal_after_a_request_for_an_earlier_attempt_is_a_preemption(run: RunDirectory) -> None:
+    request_stop(run, through_attempt=1)
+    attempts = Attempts(run, [died(10), STOPPED])
+    with pytest.raises(InterruptedRunError):
+        attempts.supervise(scheduling())
+    assert [line[1] for line in ledger(run) if line[0] == "stop"] == ["infrastructure", "preempted"]
+
+
+def test_what_fails_otherwise_is_no_stop_by_a_person(run: RunDirectory) -> None:
+    request_stop(run, through_attempt=1)
+    Attempts(run, [TAKEN_AWAY, Outcome(step=300)]).supervise(scheduling())
+    assert [line[1] for line in ledger(run) if line[0] == "stop"] == ["preempted", "done"]
