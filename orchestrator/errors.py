@@ -62,6 +62,12 @@ class InfrastructureError(OrchestratorError):
     reason_class = "infrastructure"
 
 
+class NodesMissingError(InfrastructureError):
+    """The cluster lacks nodes that the run needs. A platform can give others: please requeue (EX_TEMPFAIL)."""
+
+    exit_code = 75
+
+
 class RankFailedError(OrchestratorError):
     """A rank raised what no one foresaw: a bug of ours or of a library."""
 

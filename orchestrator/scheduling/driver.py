@@ -19,7 +19,7 @@ from typing import Any
 from orchestrator.checkpoints.store import is_committed, step_directory
 from orchestrator.config.load import read_config
 from orchestrator.config.schema import Config
-from orchestrator.errors import InfrastructureError, InterruptedRunError, OrchestratorError
+from orchestrator.errors import InfrastructureError, InterruptedRunError, NodesMissingError, OrchestratorError
 from orchestrator.feed.worker import start_workers
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.attempts import enter_placement
@@ -99,7 +99,7 @@ class Driver:
         deadline = self._began + self._config.scheduling.deadlines.start
         while (size := self._feasible_world_size()) is None or self._room("Resources") < size:
             if time.monotonic() > deadline or self._orphaned.is_set():
-                raise InfrastructureError(
+                raise NodesMissingError(
                     f"the cluster has had nodes for {self._room('Resources')} ranks, and room for {self._room()}, for "
                     f"scheduling.deadlines.start={self._config.scheduling.deadlines.start:g} s, and at least {self._smallest} that divide "
                     f"the batch are needed. Wait for its nodes and `midtrain resume`, or lower scheduling.min_world_size."

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from orchestrator.checkpoints.store import Checkpoint
 from orchestrator.config.operation import SchedulingConfig
-from orchestrator.errors import InfrastructureError, InterruptedRunError, NodePreemptedError, OrchestratorError, SupersededError
+from orchestrator.errors import (
+    InfrastructureError,
+    InterruptedRunError,
+    NodePreemptedError,
+    NodesMissingError,
+    OrchestratorError,
+    SupersededError,
+)
 from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import Token, newest_token, raise_fence, still_ours
@@ -33,6 +40,7 @@ class Supervision:
         attempt: Callable[[AttemptJob, Path], Outcome],
         say: Callable[[str], None],
         until_step: int | None = None,
+        can_be_requeued: bool = False,
     ) -> None:
         """
         Args:
@@ -42,7 +50,9 @@ class Supervision:
             attempt: makes an attempt; it is given the log for what is printed.
             say: tells the user.
             until_step: where to stop, if not at the end of the plan.
+            can_be_requeued: whether a platform has started this, and can start it again on other nodes.
         """
+        self._can_be_requeued = can_be_requeued
         self._run, self._scheduling = run, scheduling
         self._choose, self._attempt, self._say, self._until_step = choose, attempt, say, until_step
         self._failures: list[Failure] = []
@@ -131,6 +141,9 @@ class Supervision:
         error = error_of(outcome)
         assert error is not None
         if isinstance(error, InterruptedRunError) and not isinstance(error, NodePreemptedError):
+            self._end(job.token, outcome, str(error), error)
+            raise error
+        if isinstance(error, NodesMissingError) and self._can_be_requeued:
             self._end(job.token, outcome, str(error), error)
             raise error
         if len(set(outcome.failed_nodes)) == 1:  # what fails on several at once is most likely none of theirs

@@ -1,5 +1,6 @@
 """Runs on a real Kubernetes API server, with Ray in the pods, left alone and broken."""
 
+import json
 import re
 import secrets
 import subprocess
@@ -37,12 +38,7 @@ class Cluster:
     namespace: str
     folder: Path
 
-    def launch(self, run: Path, *options: str, slow: bool = False, changes: Mapping[str, object] | None = None) -> str:
-        """Submit a run.
-
-        Returns:
-            The name of its RayJob.
-        """
+    def words(self, run: Path, *, slow: bool = False, changes: Mapping[str, object] | None = None) -> list[str]:
         slowed = {"PYTHONPATH": str(FAULTS), "MIDTRAIN_FAULT": "slow steps", "MIDTRAIN_FAULT_FILE": str(self.folder / "fault")}
         variables = ",".join(f"{name}: '{value}'" for name, value in ({"HF_HUB_OFFLINE": "1"} | (slowed if slow else {})).items())
         site = SITE | {
@@ -50,7 +46,15 @@ class Cluster:
             "launch.claims": f"{{{self.folder}: runs}}",
             "launch.environment": f"{{{variables}}}",
         }
-        said = midtrain("launch", "kubernetes", *words(run, self.folder, site | dict(changes or {})), *options, folder=self.folder)
+        return words(run, self.folder, site | dict(changes or {}))
+
+    def launch(self, run: Path, *, slow: bool = False, changes: Mapping[str, object] | None = None) -> str:
+        """Submit a run.
+
+        Returns:
+            The name of its RayJob.
+        """
+        said = midtrain("launch", "kubernetes", *self.words(run, slow=slow, changes=changes), folder=self.folder)
         found = re.search(r"as job (\S+?)[.:]", said)
         assert found, said
         return found[1]
@@ -157,7 +161,7 @@ def test_a_head_that_is_killed_is_replaced(cluster: Cluster, folder: Path, refer
 def test_a_node_that_is_lost_is_replaced(cluster: Cluster, folder: Path, reference: Path, kubernetes_lab: str) -> None:
     run = folder / "runs" / "kube-node"
     (folder / "fault").touch()
-    cluster.launch(run, slow=True)
+    cluster.launch(run, slow=True, changes={"scheduling.deadlines.start": 45, "scheduling.deadlines.step": 15})
     wait_for_step(run, 5)
     node = cluster.pod("worker")["spec"]["nodeName"]
     lab(kubernetes_lab, "fail-node", node)
@@ -168,6 +172,26 @@ def test_a_node_that_is_lost_is_replaced(cluster: Cluster, folder: Path, referen
     finally:
         lab(kubernetes_lab, "restore-node", node)
     finishes(run, reference)
+
+
+def test_a_run_whose_deadline_has_passed_is_submitted_again(cluster: Cluster, folder: Path, reference: Path) -> None:
+    run = folder / "runs" / "kube-deadline"
+    (folder / "fault").touch()
+    first = cluster.launch(run, slow=True, changes={"launch.time_limit": "0:01:00"})
+    wait_for(lambda: cluster.state(first) == "Failed", 120, every=0.5)
+    wait_for_next_attempt(run, folder)
+    (folder / "fault").unlink()
+    wait_for_state(run, "finished", seconds=240)
+    jobs = [job for job, _ in attempts(run)]
+    assert jobs[0] == f"kubernetes:{first}" and jobs[1] == f"kubernetes:{first[:-1]}2"
+    finishes(run, reference)
+
+
+def test_the_doctor_looks_at_the_nodes_that_a_run_would_have(cluster: Cluster, folder: Path) -> None:
+    said = midtrain("doctor", "--on", "kubernetes", "--json", *cluster.words(folder / "runs" / "examined"), folder=folder)
+    report = json.loads(said[said.index("{\n") : said.rindex("}") + 1])
+    assert report["is_good"]
+    assert "2 ranks on 2 nodes" in next(found["value"] for found in report["findings"] if found["check"] == "all-reduce of 16 MiB")
 
 
 def wait_for_next_attempt(run: Path, folder: Path) -> None:
