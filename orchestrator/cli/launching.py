@@ -15,19 +15,23 @@ def launch(
     platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="slurm, kubernetes or local.")],
     overrides: Overrides = None,
     vary: Annotated[
-        str | None, typer.Option(metavar="KEY=VALUE,VALUE", help="A run for each value, launch.at_once of them side by side.")
+        str | None,
+        typer.Option(metavar="KEY=VALUE,VALUE", help="A run for each value; on Slurm one array, launch.at_once side by side."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted, and do nothing.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, tell how it goes, and submit it again within its budget.")] = False,
+    no_submit: Annotated[bool, typer.Option("--no-submit", help="Make the run and the file, for somebody else to submit.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and tell; on Kubernetes, submit again what KubeRay gives up.")] = False,
 ) -> None:
     """Plan a run, check it against a cluster, and submit it; launch.profile=NAME picks a site's settings from launch/profiles/."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.launching import launch
+    from orchestrator.commands.submitting import How
     from orchestrator.commands.watching import watch_runs
 
     console = Console()
-    runs = launch(platform, overrides or [], console, vary=vary, dry_run=dry_run)
-    if watch and not dry_run:
+    how = How.PRINT if dry_run else How.MAKE if no_submit else How.SUBMIT
+    runs = launch(platform, overrides or [], console, vary=vary, how=how)
+    if watch and how is How.SUBMIT:
         watch_runs(runs, console)
 
 
@@ -108,6 +112,7 @@ def resume(
     """Go on with a run from its newest checkpoint, every byte of which is verified first: here, or where it was launched."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.fetching import find_run
+    from orchestrator.commands.jobs import refuse_alive
     from orchestrator.commands.launching import relaunch
     from orchestrator.commands.training import resume
     from orchestrator.errors import ConfigError
@@ -118,6 +123,7 @@ def resume(
     if on == "here" or (on is None and newest_submission(found) is None):
         if overrides:
             raise ConfigError(f"{overrides[0]}: a run goes on with the configuration in its directory. Leave it out.")
+        refuse_alive(found)
         resume(found, console, until_step)
     elif until_step is not None:
         raise ConfigError("--until-step is for a run that goes on in this command. Add --on here, or leave it out.")

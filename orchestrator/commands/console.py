@@ -24,6 +24,12 @@ class Console:
         self._out = RichConsole(highlight=False, soft_wrap=True, width=wide)
         self._err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
 
+    def aside(self) -> "Console":
+        """One that has nothing to say on standard output: what would be results is on the way to those of another."""
+        aside = Console()
+        aside._out = aside._err
+        return aside
+
     def say(self, text: str) -> None:
         self._out.print(text, markup=False)
 

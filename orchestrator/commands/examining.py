@@ -3,7 +3,7 @@
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.durable import write_whole
 from orchestrator.runs.records import read_record
 
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 2.0
 _LATE_SECONDS = 10.0  # a file can be seen that much later than the end of the job that wrote it
 _ONCE = ("max_restarts", "max_retries", "max_resubmissions")
 
@@ -52,9 +52,9 @@ def examine(platform: str, overrides: Sequence[str], console: Console) -> Report
         write_whole(place / name, text.encode())
     number = there.submit(job, place / next(iter(files)))
     try:
-        report = _wait(there, number, folder, console)
+        report = _wait(there, {number: job.key}, folder, console)
     except BaseException:
-        there.cancel(number)
+        there.cancel(number, job.key)
         raise
     shutil.rmtree(folder.root)
     return report
@@ -66,10 +66,11 @@ def _once(settings: Settings) -> Settings:
     return replace(settings, environment=settings.environment | {DOCTOR: "1"}, **changes)  # type: ignore[arg-type]
 
 
-def _wait(there: Platform, number: str, folder: RunDirectory, console: Console) -> Report:
+def _wait(there: Platform, job: Mapping[str, str], folder: RunDirectory, console: Console) -> Report:
     said, ended_at = "", 0.0
+    (number,) = job
     while not (folder.root / REPORT).exists():
-        state = there.look([number])[number]
+        state = there.look(job)[number]
         if (words := _words(state)) != said:
             console.note(f"job {number}: {words}; Ctrl-C cancels it")
             said = words

@@ -10,57 +10,89 @@ from orchestrator import errors
 from orchestrator.commands.console import Console
 from orchestrator.commands.training import resume
 from orchestrator.config.load import read_config
-from orchestrator.errors import ConfigError, OrchestratorError
-from orchestrator.runs.attempts import JOB, newest_start, read_status
+from orchestrator.errors import ConfigError, InfrastructureError, InterruptedRunError
+from orchestrator.platforms.submissions import kept_settings, newest_submission
+from orchestrator.runs.attempts import JOB, newest_start, read_status, starts_without_progress
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import raise_fence
 from orchestrator.runs.locks import is_held
+from orchestrator.scheduling.asked import asked_to_stop, noting_signals
 
 DOCTOR, REPORT = "MIDTRAIN_DOCTOR", "doctor.json"  # a job that looks at its nodes, and what it leaves in its directory
 _LOOK_SECONDS = 0.5
 _BESIDE_GRACE_SECONDS = 60.0
 _RUN, _LOG = "MIDTRAIN_RUN", "MIDTRAIN_LOG"
 # Of the classes of law 5, those that another start without a change cannot mend.
+_MOST_STARTS = 5
 _FINAL = {"user": errors.ConfigError, "data": errors.DataError, "numerics": errors.NumericsError, "bug": errors.RankFailedError}
+OVER_FOR_GOOD = ("stopped", *_FINAL)
 
 
 def run_job(console: Console) -> None:
     """Train the run to its end, as one of possibly many starts of the same job.
 
     Raises:
-        OrchestratorError: as `midtrain resume`; or the last attempt of this very job ended in a way that starting it again cannot mend.
+        OrchestratorError: as `midtrain resume`; or another start of this job has no use.
     """
     if not os.environ.get(_RUN):
         raise ConfigError(f"{_RUN} is not set: `midtrain job` is what submitted jobs run. Give `midtrain launch` or `midtrain resume`.")
     run = RunDirectory(Path(os.environ[_RUN]))
     if os.environ.get(DOCTOR):
         os.execv(sys.executable, [sys.executable, "-P", "-m", "orchestrator.doctor.job", str(run.root / REPORT), str(run.config)])
+    config = read_config(run.config)
     if log := os.environ.get(_LOG):
         _copy_output(Path(log))
-    status = read_status(run)
-    if status.job == os.environ.get(JOB) and status.job is not None:
-        if status.reason_class == "stopped":
-            console.say(f"{run.root}: {status.reason}")
+    with noting_signals(config.scheduling.preemption.signals):  # from the first second on: a platform may ask to stop at any
+        if reason := _was_stopped(run):
+            console.say(f"{run.root}: {reason}")
             return
-        if status.reason_class in _FINAL:
-            raise _final(status.reason_class, f"{status.reason} Another start of the same job would end like it; mend it, then resume.")
-    _take_over(run, console)
-    resume(run, console)
+        _refuse_useless(run)
+        _take_over(run, config.scheduling.preemption.grace_seconds, console)
+        resume(run, console)
 
 
-def _take_over(run: RunDirectory, console: Console) -> None:
+def _was_stopped(run: RunDirectory) -> str | None:
+    """What a person has stopped in this very job, if so."""
+    status = read_status(run)
+    is_ours = status.job is not None and status.job == os.environ.get(JOB)
+    return status.reason if is_ours and status.reason_class == "stopped" else None
+
+
+def _refuse_useless(run: RunDirectory) -> None:
+    """Refuse what starting again cannot mend: a run that another job has now, or that is not due, an end for good, no progress."""
+    status, job, newest = read_status(run), os.environ.get(JOB), newest_submission(run)
+    if newest and newest.job and job not in (None, f"{newest.platform}:{newest.job}"):
+        raise ConfigError(f"{run.root} was submitted again since, as job {newest.job} on {newest.platform}, so {job} leaves it alone.")
+    for before in getattr(kept_settings(run, newest), "after", ()) if newest else ():
+        if (state := read_status(RunDirectory(Path(before))).state) != "finished":
+            raise ConfigError(
+                f"launch.after={before} is {state} and not finished, so {run.root} does not begin. Finish that, then resume this."
+            )
+    if job is None or status.job != job:
+        return
+    if status.reason_class in _FINAL:
+        message = f"{status.reason} Another start of the same job would end like it; mend it, then resume."
+        raise _FINAL[status.reason_class](message)
+    if (starts := starts_without_progress(run, job)) >= _MOST_STARTS:
+        raise InfrastructureError(
+            f"{run.root}: {job} was started {starts} times from the same step, and no checkpoint was made in between. See its stops in "
+            f"{run.attempts}; if preemption comes too soon, lower checkpoints.insurance_minutes. Then go on with `midtrain resume`."
+        )
+
+
+def _take_over(run: RunDirectory, grace_seconds: float, console: Console) -> None:
     """Have an attempt that is still at work somewhere stop: the platform has given its job up, or it would not have started this one."""
     if not is_held(run.lock):
         return
     console.note(f"{run.root} is still held by an attempt that its platform has given up: fencing it off, and waiting until it stops")
     raise_fence(run, newest_start(run) + 1)
-    deadline = time.monotonic() + read_config(run.config).scheduling.preemption.grace_seconds + _BESIDE_GRACE_SECONDS
-    while is_held(run.lock) and time.monotonic() < deadline:
+    deadline = time.monotonic() + grace_seconds + _BESIDE_GRACE_SECONDS
+    while is_held(run.lock):
+        if time.monotonic() > deadline or asked_to_stop():
+            raise InterruptedRunError(
+                f"{run.root} is still held by an attempt elsewhere, which has not let go of {run.lock}. Try again later."
+            )
         time.sleep(_LOOK_SECONDS)
-
-
-def _final(reason_class: str, message: str) -> OrchestratorError:
-    return _FINAL[reason_class](message)
 
 
 def _copy_output(log: Path) -> None:

@@ -1,23 +1,24 @@
 """`midtrain launch`: a run, or several, are planned, checked against the platform, made, and submitted."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.commands.console import Console
 from orchestrator.commands.planning import check_planned, plan_run
-from orchestrator.commands.submitting import Candidate, Where, submit
+from orchestrator.commands.submitting import Candidate, How, Where, submit
 from orchestrator.config.load import dump_config, load_config, read_config
 from orchestrator.config.schema import Config
 from orchestrator.errors import ConfigError, RunExistsError
 from orchestrator.mixture.plan_file import read_plan
-from orchestrator.platforms.profiles import load_settings, read_settings, split_overrides
-from orchestrator.platforms.submissions import SETTINGS, newest_submission
+from orchestrator.platforms.profiles import changed_settings, load_settings, split_overrides
+from orchestrator.platforms.submissions import kept_settings, newest_submission
 from orchestrator.runs.directory import RunDirectory
 
 
 def launch(
-    platform: str, overrides: Sequence[str], console: Console, *, vary: str | None = None, dry_run: bool = False
+    platform: str, overrides: Sequence[str], console: Console, *, vary: str | None = None, how: How = How.SUBMIT
 ) -> list[RunDirectory]:
     """Submit a run, or one for each value of a key.
 
@@ -26,7 +27,7 @@ def launch(
         overrides: of the run, and of the launch as `launch.key=value`.
         console: told what is done.
         vary: `key=value,value`: a run for each, as one array where the platform has them.
-        dry_run: print what would be submitted, and do nothing.
+        how: whether it is submitted, or made ready for somebody else to submit, or only printed.
 
     Returns:
         The runs.
@@ -40,8 +41,10 @@ def launch(
     if platform == "local" and len(configs) > 1:
         raise ConfigError(f"--vary {vary}: {len(configs)} runs at once are for a cluster. Launch them one by one, or on another platform.")
     candidates = [_candidate(config) for config in configs]
+    if len({config.scheduling.world_size for config in configs}) > 1:
+        raise ConfigError(f"--vary {vary}: the runs of one submission have the same world size. Launch those of another one by themselves.")
     name = candidates[0].config.run.name if vary is None else load_config(of_run).run.name
-    submit(candidates, Where(name=name, platform=platform, profile=profile, settings=settings), console, dry_run=dry_run)
+    submit(candidates, Where(name=name, platform=platform, profile=profile, settings=settings), console, how=how)
     return [candidate.run for candidate in candidates]
 
 
@@ -61,11 +64,10 @@ def relaunch(run: RunDirectory, overrides: Sequence[str], console: Console, *, p
     if newest is None and platform is None:
         raise ConfigError(f"{run.root} was never launched. Say where to: --on slurm, --on kubernetes, --on local, or --on here.")
     platform = platform or (newest.platform if newest else "")
-    if newest and newest.platform == platform and not of_launch:
-        profile, settings = newest.profile, read_settings(run.launch / str(newest.number) / SETTINGS)
+    if newest and newest.platform == platform and not any(word.startswith("profile=") for word in of_launch):
+        profile, settings = newest.profile, changed_settings(kept_settings(run, newest), of_launch)
     else:
-        same = [f"profile={newest.profile}"] if newest and newest.platform == platform else []
-        profile, settings = load_settings(platform, [*same, *of_launch])
+        profile, settings = load_settings(platform, of_launch)
     where = Where(name=config.run.name, platform=platform, profile=profile, settings=settings)
     submit([_existing(run, config)], where, console)
 
@@ -82,7 +84,7 @@ def _configs(overrides: Sequence[str], vary: str | None) -> list[Config]:
 def _variant(config: Config, key: str, value: str, overrides: Sequence[str]) -> Config:
     """The configuration of one value, named after it, in a directory of its own beside the others."""
     assert config.run.dir is not None
-    name = f"{config.run.name}-{key.rpartition('.')[2]}-{value}"
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{config.run.name}-{key.rpartition('.')[2]}-{value}")
     own = [f"run.name={name}", f"run.dir={Path(config.run.dir).with_name(name)}"]
     return load_config([*overrides, f"{key}={value}", *own])
 
@@ -104,4 +106,6 @@ def _candidate(config: Config) -> Candidate:
 def _existing(run: RunDirectory, config: Config) -> Candidate:
     plan = read_plan(run.plan)
     check_planned(run, config, plan)
-    return Candidate(run=run, config=replace(config, run=replace(config.run, dir=str(run.root))), plan=plan, exists=True)
+    newest = newest_submission(run)
+    config = replace(config, run=replace(config.run, dir=str(run.root)))
+    return Candidate(run=run, config=config, plan=plan, exists=True, submissions=newest.number if newest else 0)

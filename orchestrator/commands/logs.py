@@ -1,15 +1,17 @@
 """`midtrain logs`: what a run says, from its directory, wherever it runs. Reading them does nothing to the run."""
 
+import math
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.errors import ConfigError
-from orchestrator.runs.attempts import newest_start
+from orchestrator.runs.attempts import newest_start, read_status
 from orchestrator.runs.directory import RunDirectory
 
 _LOOK_SECONDS = 0.5
+_STATE_SECONDS = 20.0  # the platform is asked
 
 
 def log_file(run: RunDirectory, *, rank: int | None, attempt: int | None) -> Path:
@@ -23,7 +25,7 @@ def log_file(run: RunDirectory, *, rank: int | None, attempt: int | None) -> Pat
     Raises:
         ConfigError: there is none; those that there are, are named.
     """
-    if rank is None and attempt is None and run.job_log.exists():
+    if rank is None and attempt is None and run.job_log.exists() and (newest_start(run) == 0 or read_status(run).job):
         return run.job_log
     number = newest_start(run) if attempt is None else attempt
     folder = run.logs(number)
@@ -51,8 +53,10 @@ def show_log(path: Path, write: Callable[[str], object], *, follow: bool, is_ove
         is_over: whether it is.
     """
     with path.open(encoding="utf-8", errors="replace") as file:
+        looked_at, over = -math.inf, not follow
         while True:
-            over = not follow or is_over()  # before reading: what is over writes nothing more
+            if follow and time.monotonic() > looked_at + _STATE_SECONDS:
+                looked_at, over = time.monotonic(), is_over()  # before reading: what is over writes nothing more
             while chunk := file.read(1 << 16):
                 write(chunk)
             if over:

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.commands.console import Console, duration
-from orchestrator.commands.jobs import job_of, jobs_of
+from orchestrator.commands.job import OVER_FOR_GOOD
+from orchestrator.commands.jobs import Standing, is_its_own, job_of, jobs_of
 from orchestrator.config.secrets import refuse_secrets
 from orchestrator.corpus.storage import is_url
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.platforms.job import JobState
-from orchestrator.platforms.submissions import Submission
 from orchestrator.report.goodput import account
 from orchestrator.runs.attempts import Status, read_status
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
+
+SubmitAgain = Callable[[RunDirectory, Standing | None, Console], bool]
+OVER = ("finished", "stopped", "lost", "planned")  # states in which nothing goes on by itself
 
 _ANSWER_SECONDS = 60.0
 _RECENT_LINES = 50
@@ -72,7 +75,7 @@ class RunStatus:
     seconds: dict[str, float]
 
 
-def run_status(run: RunDirectory, job: tuple[Submission, JobState] | None = None) -> RunStatus:
+def run_status(run: RunDirectory, job: Standing | None = None) -> RunStatus:
     """How one run stands.
 
     Args:
@@ -85,7 +88,7 @@ def run_status(run: RunDirectory, job: tuple[Submission, JobState] | None = None
     if not run.plan.exists():
         raise ConfigError(f"{run.root} is not a run: it has no plan.json. `midtrain status` without a path lists the runs below runs/.")
     status = read_status(run)
-    state, reason = _state(status, job[1] if job else None)
+    state, reason = _state(status, job)
     metrics = list(read_lines(run.metrics))
     spent = account(list(read_lines(run.attempts)), read_lines(run.events), metrics)
     step, steps = max((line["step"] for line in metrics), default=0), read_plan(run.plan).steps
@@ -110,17 +113,19 @@ def run_status(run: RunDirectory, job: tuple[Submission, JobState] | None = None
     )
 
 
-def _state(status: Status, job: JobState | None) -> tuple[str, str | None]:
+def _state(status: Status, found: Standing | None) -> tuple[str, str | None]:
     """What the ledger and the platform say together, and the reason of the last stop. The ledger's lock is not seen on other machines."""
-    if job is None or status.state in ("running", "finished"):
+    if found is None or status.state in ("running", "finished"):
         return status.state, status.reason
+    submission, job = found
     if job.phase == "waiting":
         return "queued", status.reason
     if job.phase == "running":
-        return ("running", None) if status.state == "lost" else ("starting", status.reason)
-    if status.state == "lost" and job.phase == "unknown":
-        return "unknown", f"the last attempt has not said that it ended, and whether its job lives is not known: {job.why}"
-    if status.state == "planned" and job.phase in ("ended", "gone"):
+        has_stopped = status.reason_class in OVER_FOR_GOOD and is_its_own(status, submission)
+        return ("running", None) if status.state == "lost" else ("stopped" if has_stopped else "starting", status.reason)
+    if job.phase == "unknown" and (status.state == "lost" or status.reason_class in ("preempted", "infrastructure")):
+        return "unknown", f"whether its job lives is not known: {job.why}"
+    if status.state == "planned" and job.phase in ("ended", "gone") and submission.job:
         return "lost", f"its job ended before its first attempt: {_words(job)}. See `midtrain logs`."
     if status.state == "lost" and job.word:
         return "lost", f"the attempt ended without a word; its job: {_words(job)}"
@@ -136,7 +141,7 @@ def _newest(metrics: Sequence[dict[str, Any]], key: str) -> float | None:
     return next((line[key] for line in reversed(metrics) if key in line), None)
 
 
-def all_statuses(place: str | None, console: Console, submit_again: Callable[[RunDirectory, Console], None]) -> list[dict[str, Any]]:
+def all_statuses(place: str | None, console: Console, submit_again: SubmitAgain) -> list[dict[str, Any]]:
     """How one run stands, or all below runs/.
 
     Args:
@@ -147,14 +152,22 @@ def all_statuses(place: str | None, console: Console, submit_again: Callable[[Ru
     if place and is_url(place):
         return [_status_from(place.rstrip("/"), console)]
     runs = [RunDirectory(Path(place).absolute())] if place else find_runs(Path("runs"))
-    for run in runs:
-        submit_again(run, console)
-    return [asdict(run_status(run, job)) for run, job in zip(runs, jobs_of(runs), strict=True)]
+    return [row for run, found in zip(runs, jobs_of(runs), strict=True) if (row := _row_of(run, found, console, submit_again))]
+
+
+def _row_of(run: RunDirectory, found: Standing | None, console: Console, submit_again: SubmitAgain) -> dict[str, Any] | None:
+    """One run, submitted again if need be. What is wrong with it does not keep the others from being shown."""
+    try:
+        if submit_again(run, found, console):
+            found = job_of(run)
+    except OrchestratorError as error:
+        console.warn(f"{run.root} is not submitted again: {error}")
+    return asdict(run_status(run, found))
 
 
 def is_over(run: RunDirectory) -> bool:
     """Whether a run has ended, and neither a process here nor a job is there to go on with it."""
-    return run_status(run, job_of(run)).state in ("finished", "stopped", "lost", "planned")
+    return run_status(run, job_of(run)).state in OVER
 
 
 def _status_from(url: str, console: Console) -> dict[str, Any]:

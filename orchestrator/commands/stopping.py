@@ -6,8 +6,7 @@ from orchestrator.commands.console import Console
 from orchestrator.commands.jobs import job_of, platform_of
 from orchestrator.config.load import read_config
 from orchestrator.errors import ConfigError, InfrastructureError
-from orchestrator.platforms.submissions import Submission
-from orchestrator.runs.attempts import newest_start, read_status
+from orchestrator.runs.attempts import has_newest_ended, newest_start, read_status
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.stop_request import request_stop
 
@@ -29,39 +28,31 @@ def stop(run: RunDirectory, console: Console, *, now: bool = False) -> None:
     """
     grace = read_config(run.config).scheduling.preemption.grace_seconds
     status, found = read_status(run), job_of(run)
-    is_here, submission = status.state == "running", found[0] if found else None
+    may_be_here = status.state == "running" or (found is None and status.state == "lost")  # a lock is not seen from everywhere
     phase = found[1].phase if found else "gone"
-    if found and phase == "unknown" and not is_here:
+    if found and phase == "unknown" and not may_be_here:
         raise InfrastructureError(f"{run.root}: whether its job {found[0].job or '?'} lives is not known: {found[1].why}")
-    if not is_here and phase not in ("waiting", "running"):
+    if not may_be_here and phase not in ("waiting", "running"):
         console.say(f"{run.root} is not running. Nothing was done.")
         return
-    has_ended = status.state == "planned" or (status.reason is not None and status.state != "lost")
-    last = newest_start(run) + int(has_ended)  # an attempt that is about to begin is meant, too
+    if now and (found is None or found[0].job is None):
+        raise ConfigError(f"{run.root} was started by hand: press Ctrl-C twice there. `midtrain stop` without --now works from here.")
+    last = newest_start(run) + int(has_newest_ended(run))  # an attempt that is about to begin is meant, too
     request_stop(run, through_attempt=last)
-    if now or (phase == "waiting" and not is_here):
-        console.say(f"{run.root}: job {_cancelled(run, submission)} is cancelled. Go on with: midtrain resume {run.root}")
+    if found and (now or (phase == "waiting" and not may_be_here)):
+        platform_of(run, found[0]).cancel(found[0].job or "", found[0].key)
+        console.say(f"{run.root}: job {found[0].job} is cancelled. Go on with: midtrain resume {run.root}")
         return
     _wait(run, console, last, grace + _BESIDE_GRACE_SECONDS)
 
 
-def _cancelled(run: RunDirectory, submission: Submission | None) -> str:
-    """The job that was cancelled."""
-    if submission is None or submission.job is None:
-        raise ConfigError(f"{run.root} was started by hand: press Ctrl-C twice there. `midtrain stop` without --now works from here.")
-    platform_of(run, submission).cancel(submission.job)
-    return submission.job
-
-
 def _wait(run: RunDirectory, console: Console, last: int, seconds: float) -> None:
-    """Wait until the last attempt that was meant has ended, or nothing is there that could begin it."""
+    """Wait until the last attempt that was meant has ended, or nothing is there that could begin it; and until its job is gone."""
     console.note(f"{run.root} is asked to save and stop; it has {seconds:.0f} s. Ctrl-C ends the wait, not the request.")
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        status = read_status(run)
-        has_ended = status.state in ("stopped", "finished")
-        if has_ended and (newest_start(run) >= last or not _can_begin(run)):
-            console.say(f"{run.root}: {status.reason}")
+        if has_newest_ended(run) and (newest_start(run) >= last or not _can_begin(run)) and read_status(run).state != "running":
+            console.say(f"{run.root}: {read_status(run).reason}")
             return
         time.sleep(_LOOK_SECONDS)
     raise InfrastructureError(f"{run.root} has not stopped within {seconds:.0f} s. See `midtrain logs {run.root}`, or stop it with --now.")

@@ -2,19 +2,22 @@
 
 import secrets
 import statistics
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 
 from orchestrator.checkpoints.store import is_committed, step_directory
 from orchestrator.commands.console import Console
-from orchestrator.commands.jobs import job_id, job_of
+from orchestrator.commands.job import OVER_FOR_GOOD
+from orchestrator.commands.jobs import Standing, is_its_own, job_id, job_of
 from orchestrator.config.load import dump_config
 from orchestrator.config.schema import Config
 from orchestrator.doctor.findings import refuse_bad
 from orchestrator.doctor.here import check_inputs
-from orchestrator.errors import InfrastructureError
+from orchestrator.errors import InfrastructureError, RunExistsError
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import write_plan
 from orchestrator.platforms.choosing import platform_named
@@ -32,6 +35,9 @@ from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.runs.lines import read_lines
 from orchestrator.runs.stop_request import withdraw_stop
 
+_LOOK_SECONDS = 2.0
+_TAKEN_DOWN_SECONDS = 180.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
@@ -40,12 +46,14 @@ class Candidate:
     Attributes:
         run, config, plan: its directory, configuration and plan.
         exists: whether the directory is made already.
+        submissions: the number of its newest one; 0 when there is none.
     """
 
     run: RunDirectory
     config: Config
     plan: Plan
     exists: bool
+    submissions: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,41 +66,57 @@ class Where:
     settings: Settings
 
 
-def submit(candidates: Sequence[Candidate], where: Where, console: Console, *, dry_run: bool = False) -> None:
+class How(Enum):
+    """What becomes of what would be submitted."""
+
+    SUBMIT = "submit"
+    MAKE = "make"  # the runs and their files are made, for somebody else to submit
+    PRINT = "print"  # and nothing is made, and no platform asked
+
+
+def submit(candidates: Sequence[Candidate], where: Where, console: Console, *, how: How = How.SUBMIT) -> None:
     """Submit runs, as one job or one array.
 
     Args:
         candidates: the runs. One that is finished or alive is said to be, and left alone.
         where: to submit them to.
         console: told what is done.
-        dry_run: print what would be submitted, and do nothing: the platform is not asked, either.
+        how: whether they are submitted.
 
     Raises:
         ConfigError: it cannot work there.
         InfrastructureError: the platform does not answer; what is said of the run tells whether it may have the job.
     """
     platform = platform_named(where.platform, where.settings)
-    wanted = [candidate for candidate in candidates if dry_run or not _is_settled(candidate, console)]
+    wanted = [candidate for candidate in candidates if how is How.PRINT or not _is_settled(candidate, console)]
     if not wanted:
         return
     groups = [wanted] if platform.has_arrays else [[candidate] for candidate in wanted]
     jobs = [_job(group, where if platform.has_arrays else replace(where, name=group[0].config.run.name)) for group in groups]
-    if dry_run:
+    if how is How.PRINT:
         for text in (text for job in jobs for text in platform.render(job).values()):
             console.print_text(text)
         return
     for job in jobs:
         platform.check(job)
-    _examine(wanted[0].config, console)
+    for candidate in wanted:
+        _examine(candidate.config, console)
     with ExitStack() as stack:
         for candidate in wanted:
             if not candidate.exists:
                 _make(candidate)
             stack.enter_context(only_launcher(candidate.run))
-        if any(_is_settled(candidate, console) for candidate in wanted if candidate.exists):  # by another command, since the first look
-            return
+        for candidate in wanted:
+            _refuse_changed(candidate)
         for job in jobs:
-            _give(job, platform, where, console)
+            _give(job, platform, where, console, how)
+
+
+def _refuse_changed(candidate: Candidate) -> None:
+    """Refuse when another command has submitted a run since it was looked at."""
+    newest = newest_submission(candidate.run)
+    if (newest.number if newest else 0) != candidate.submissions:
+        raise RunExistsError(f"{candidate.run.root} was submitted by another command just now. Nothing was submitted; launch again.")
 
 
 def _examine(config: Config, console: Console) -> None:
@@ -108,16 +132,23 @@ def _make(candidate: Candidate) -> None:
     create_run(candidate.run.root, config=dump_config(candidate.config), write_plan=lambda path: write_plan(candidate.plan, path))
 
 
-def _give(job: Job, platform: Platform, where: Where, console: Console) -> None:
+def _give(job: Job, platform: Platform, where: Where, console: Console, how: How) -> None:
     """Write down what is about to be submitted, submit it, and write down the platform's answer."""
     files = platform.render(job)
     entry = Submission(number=job.number, platform=where.platform, profile=where.profile, key=job.key, from_step=0)
     is_array = len(job.runs) > 1
     entries = [replace(entry, from_step=last_step(run), task=index if is_array else None) for index, run in enumerate(job.runs)]
-    folders = [begin_submission(run, entry, files, where.settings) for run, entry in zip(job.runs, entries, strict=True)]
+    settings = platform.kept(where.settings)
+    folders = [begin_submission(run, entry, files, settings) for run, entry in zip(job.runs, entries, strict=True)]
     for run in job.runs:
         withdraw_stop(run)
-    number = platform.submit(job, folders[0] / next(iter(files)))
+    file = folders[0] / next(iter(files))
+    if how is How.MAKE:
+        console.say(
+            f"{file} is made for {', '.join(str(run.root) for run in job.runs)}, and not submitted. Once it is, `midtrain status` finds it."
+        )
+        return
+    number = platform.submit(job, file)
     for run, entry in zip(job.runs, entries, strict=True):
         own = job_id(number, entry.task)
         end_submission(run, replace(entry, job=own))
@@ -134,23 +165,34 @@ def _is_settled(candidate: Candidate, console: Console) -> bool:
         console.say(f"{run.root} is finished: all {steps:,} steps are done. Nothing was submitted.")
         return True
     found = job_of(run)
+    if found and found[1].is_alive and is_its_own(status, found[0]) and status.reason_class in OVER_FOR_GOOD:
+        found = _when_ended(run, console)
     if found and found[1].is_alive:
         console.say(f"{run.root} is submitted already, as job {found[0].job}: {found[1].word}. Watch it with: midtrain status {run.root}")
         return True
     if status.state == "running":
         console.say(f"{run.root} is running already, started on host {status.host}. Watch it with: midtrain status {run.root}")
         return True
-    if found and found[1].phase == "unknown":
+    has_said_its_end = found and is_its_own(status, found[0]) and status.state == "stopped"
+    if found and found[1].phase == "unknown" and not has_said_its_end:
         raise InfrastructureError(f"{run.root} was submitted, and whether its job {found[0].job or '?'} lives is not known: {found[1].why}")
     return False
 
 
+def _when_ended(run: RunDirectory, console: Console) -> Standing | None:
+    """Wait for a job to go whose run has stopped for good: its platform takes a moment to take it down."""
+    console.note(f"{run.root}: its last job is being taken down; waiting for that")
+    deadline = time.monotonic() + _TAKEN_DOWN_SECONDS
+    while (found := job_of(run)) and found[1].is_alive and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+    return found
+
+
 def _job(wanted: Sequence[Candidate], where: Where) -> Job:
-    numbers = [newest.number for candidate in wanted if candidate.exists and (newest := newest_submission(candidate.run))]
     job = job_for([candidate.run for candidate in wanted], wanted[0].config, where)
     return replace(
         job,
-        number=max(numbers, default=0) + 1,
+        number=max(candidate.submissions for candidate in wanted) + 1,
         first_checkpoint_seconds=_first_checkpoint_seconds(wanted[0]),
         paths=tuple(path for candidate in wanted for path in _paths(candidate.run, candidate.config)),
     )

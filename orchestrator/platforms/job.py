@@ -1,6 +1,6 @@
 """What is submitted, and how it stands there, the same for every platform."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -109,15 +109,18 @@ class Platform(Protocol):
     def find(self, key: str) -> str | None:
         """The id of the job that was submitted with a key; none when there is none."""
 
-    def look(self, jobs: Sequence[str]) -> dict[str, JobState]:
-        """How jobs stand, by their ids. It does not fail: see `JobState.phase`."""
+    def look(self, jobs: Mapping[str, str]) -> dict[str, JobState]:
+        """How jobs stand, by their ids; each is given with its key, as ids may be used again. It does not fail: see `JobState.phase`."""
 
-    def cancel(self, job: str) -> None:
-        """End a job, and have it not start again.
+    def cancel(self, job: str, key: str) -> None:
+        """End a job, and have it not start again. One with another key is not it.
 
         Raises:
             InfrastructureError: the platform does not answer.
         """
+
+    def kept(self, settings: Any) -> Any:
+        """The settings as they are written down with a submission: what they leave to where the command is given is settled."""
 
 
 def shape_of(scheduling: SchedulingConfig, ranks_per_node: int) -> Shape:

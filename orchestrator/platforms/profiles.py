@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter
 
 from orchestrator.config.load import changed
 from orchestrator.config.secrets import refuse_secrets_within
@@ -46,10 +47,10 @@ def load_settings(platform: str, overrides: Sequence[str]) -> tuple[str, Setting
     return profile, validated(KINDS[platform], changed(values, given) if given else values, "launch")
 
 
-def read_settings(path: Path) -> Settings:
-    """Settings as `launch` has written them beside what it submitted."""
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return validated(KINDS[values["platform"]], values, "launch")
+def changed_settings(settings: Settings, overrides: Sequence[str]) -> Settings:
+    """Settings with those of overrides in the place of their own. Arguments and errors as `load_settings`."""
+    values = TypeAdapter(type(settings)).dump_python(settings, mode="json")
+    return validated(type(settings), changed(values, overrides) if overrides else values, "launch")
 
 
 def search_path() -> list[Path]:

@@ -65,10 +65,11 @@ class LocalSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class ContainerSettings:
-    """Pyxis: the image that steps run in."""
+    """The image that steps run in."""
 
-    image: Line  # a .sqsh file or an enroot image
-    mounts: tuple[Line, ...]  # SOURCE:TARGET
+    runtime: Literal["pyxis", "apptainer"]
+    image: Line  # what the runtime takes: a .sqsh or .sif file, or a name
+    mounts: tuple[Line, ...]  # SOURCE:TARGET; /tmp is always one, as Ray's sockets are there
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)

@@ -1,25 +1,28 @@
 """Slurm: one batch script a submission, for a run or for an array of runs."""
 
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.platforms.job import Job, JobState, check_shared
-from orchestrator.platforms.settings import SlurmSettings, seconds_of
+from orchestrator.platforms.settings import ContainerSettings, SlurmSettings, seconds_of
 from orchestrator.platforms.slurm_client import SilentError, ask, tell
 from orchestrator.platforms.slurm_partitions import check_partition, read_nodes
+from orchestrator.platforms.slurm_states import ACCOUNTED, QUEUED, read_accounted, read_queued
 from orchestrator.platforms.submissions import newest_submission
-from orchestrator.platforms.templates import render
-from orchestrator.runs.attempts import failed_hosts
+from orchestrator.platforms.templates import find_template, render
+from orchestrator.runs.attempts import failed_hosts, read_status
 from orchestrator.runs.directory import RunDirectory
 
 SCRIPT = "job.sh"
 _TRIES = 3
+_SUBMIT_SECONDS = 120.0
+_FIND_AGAIN_SECONDS = (1.0, 5.0, 15.0, 30.0)
 _LATE_SECONDS = 30  # signals before the time limit come up to this late
-_WAITING = ("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
-_RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
 
 
 class Slurm:
@@ -36,7 +39,7 @@ class Slurm:
                     f"run.dir={run.root} has a % or a backslash in it, which Slurm gives a meaning of its own. Choose another."
                 )
         check_shared([*job.paths, *_python(job.settings)], job.shape, job.settings.shared_paths)
-        check_partition(read_nodes(ask("sinfo", "--noheader", "--exact", "--format=%R|%a|%l|%D|%c|%G")), job)
+        check_partition(read_nodes(ask("sinfo", "--all", "--noheader", "--exact", "--format=%R|%a|%l|%D|%c|%G")), job)
         ask("sbatch", "--test-only", text=self.render(job)[SCRIPT])
 
     def render(self, job: Job) -> dict[str, str]:
@@ -45,13 +48,20 @@ class Slurm:
     def submit(self, job: Job, file: Path) -> str:
         for again in range(_TRIES):
             try:
-                return tell("sbatch", "--parsable", str(file)).strip().partition(";")[0]
-            except SilentError:
-                if found := self.find(job.key):
+                return tell("sbatch", "--parsable", str(file), seconds=_SUBMIT_SECONDS).strip().partition(";")[0]
+            except SilentError:  # it may have the job, or be about to
+                if found := self._find_patiently(job.key):
                     return found
                 if again + 1 == _TRIES:
                     raise
         raise AssertionError
+
+    def _find_patiently(self, key: str) -> str | None:
+        for pause in _FIND_AGAIN_SECONDS:
+            time.sleep(pause)
+            if found := self.find(key):
+                return found
+        return None
 
     def find(self, key: str) -> str | None:
         for line in ask("squeue", "--me", "--noheader", "--states=all", "--format=%F|%k").splitlines():
@@ -60,15 +70,21 @@ class Slurm:
                 return number
         return None
 
-    def look(self, jobs: Sequence[str]) -> dict[str, JobState]:
+    def look(self, jobs: Mapping[str, str]) -> dict[str, JobState]:
         try:
             known = _queued(jobs)
-            return {job: known[job] if job in known else _accounted(job) for job in jobs}
         except OrchestratorError as error:
             return dict.fromkeys(jobs, JobState(phase="unknown", why=str(error)))
+        ended = [job for job in jobs if job not in known]
+        return known | (_accounted(ended) if ended else {})
 
-    def cancel(self, job: str) -> None:
-        ask("scancel", job)
+    def cancel(self, job: str, key: str) -> None:
+        if job in _queued({job: key}):
+            ask("scancel", job)
+
+    def kept(self, settings: SlurmSettings) -> SlurmSettings:
+        """With the template's own place."""
+        return replace(settings, template=str(find_template(settings.template)))
 
 
 def _python(settings: SlurmSettings) -> Iterator[tuple[str, str]]:
@@ -78,6 +94,8 @@ def _python(settings: SlurmSettings) -> Iterator[tuple[str, str]]:
 
 
 def _check_times(job: Job, settings: SlurmSettings) -> None:
+    if "USR1" not in job.scheduling.preemption.signals:
+        raise ConfigError("scheduling.preemption.signals has no USR1, by which the batch script asks the run to save and stop. Add it.")
     limit, before, grace = seconds_of(settings.time_limit), settings.stop_before_seconds, job.scheduling.preemption.grace_seconds
     if before < grace + _LATE_SECONDS:
         raise ConfigError(
@@ -118,58 +136,75 @@ def _values(job: Job, settings: SlurmSettings) -> dict[str, Any]:
         "bin": str(Path(sys.executable).parent) if list(_python(settings)) else None,
         "environment": settings.environment,
         "setup": settings.setup,
-        "container": settings.container,
+        "container": settings.container is not None,
+        "pyxis": _pyxis(settings.container),
+        "apptainer": _apptainer(settings.container, with_gpus=shape.gpus_per_node > 0),
         "max_restarts": settings.max_restarts,
     }
+
+
+_TMP = "/tmp:/tmp"  # Ray's sockets are there, and the driver's step must see those of the head's
+
+
+def _pyxis(container: ContainerSettings | None) -> list[str]:
+    """Options of srun."""
+    if container is None or container.runtime != "pyxis":
+        return []
+    return [f"--container-image={container.image}", f"--container-mounts={','.join([_TMP, *container.mounts])}"]
+
+
+def _apptainer(container: ContainerSettings | None, *, with_gpus: bool) -> list[str]:
+    """The words before a command."""
+    if container is None or container.runtime != "apptainer":
+        return []
+    return ["apptainer", "exec", *(["--nv"] if with_gpus else []), f"--bind={','.join([_TMP, *container.mounts])}", container.image]
 
 
 def _options(job: Job, settings: SlurmSettings) -> Iterator[tuple[str, str]]:
     for option in ("partition", "account", "qos", "constraint", "reservation"):
         if value := getattr(settings, option):
             yield option, value
-    if exclude := sorted({*settings.exclude, *_failed_hosts(job)}):
+    if exclude := sorted({*settings.exclude, *_failed_nodes(job)}):
         yield "exclude", ",".join(exclude)
-    if settings.after:
-        yield "dependency", "afterok:" + ":".join(_job_of(RunDirectory(Path(place))) for place in settings.after)
+    if waited_for := [name for place in settings.after if (name := _job_before(RunDirectory(Path(place))))]:
+        yield "dependency", "afterok:" + ":".join(waited_for)
 
 
-def _failed_hosts(job: Job) -> set[str]:
-    """Nodes on which ranks of these runs failed so often that they are not to be used again."""
-    return {host for run in job.runs for host, count in failed_hosts(run).items() if count >= job.scheduling.exclude_node_after}
+def _failed_nodes(job: Job) -> set[str]:
+    """Nodes on which ranks of these runs failed so often that they are not to be used again, by the names that Slurm has for them."""
+    failed = {host for run in job.runs for host, count in failed_hosts(run).items() if count >= job.scheduling.exclude_node_after}
+    if not failed:
+        return set()
+    known = set(ask("sinfo", "--all", "--noheader", "--Node", "--format=%N").split())
+    return {name for host in failed for name in (host, host.partition(".")[0]) if name in known}
 
 
-def _job_of(run: RunDirectory) -> str:
+def _job_before(run: RunDirectory) -> str | None:
+    """The job of a run that must be done before; none when it is."""
+    if read_status(run).state == "finished":
+        return None
     submission = newest_submission(run)
     if submission is None or submission.platform != "slurm" or submission.job is None:
-        raise ConfigError(f"launch.after={run.root} is no run that was launched on Slurm. Launch it first.")
+        raise ConfigError(f"launch.after={run.root} is neither finished nor launched on Slurm. Launch it first.")
     return submission.job
 
 
-def _queued(jobs: Sequence[str]) -> dict[str, JobState]:
+def _queued(jobs: Mapping[str, str]) -> dict[str, JobState]:
     """Those that the controller knows: jobs that wait or run, and for some minutes those that have ended."""
     try:
-        said = ask("squeue", f"--jobs={','.join(jobs)}", "--array", "--noheader", "--states=all", "--format=%i|%T|%r|%N")
+        said = ask("squeue", f"--jobs={','.join(jobs)}", "--array", "--noheader", "--states=all", f"--format={QUEUED}")
     except ConfigError as refusal:  # when it knows none of them
         if "Invalid job id" in str(refusal):
             return {}
         raise
-    return dict(_read_job(line.strip()) for line in said.splitlines())
+    return read_queued(said, jobs)
 
 
-def _read_job(line: str) -> tuple[str, JobState]:
-    job, word, reason, nodes = line.split("|")
-    why = "" if reason in ("None", "") else reason
-    if word in _WAITING:
-        return job, JobState(phase="waiting", word=word, why=why)
-    return job, JobState(phase="running" if word in _RUNNING else "ended", word=word, why=why, nodes=nodes)
-
-
-def _accounted(job: str) -> JobState:
+def _accounted(jobs: Sequence[str]) -> dict[str, JobState]:
+    """Those that the controller has forgotten, as far as there is accounting."""
+    gone = dict.fromkeys(jobs, JobState(phase="gone", why="Slurm does not know it any more"))
     try:
-        said = ask("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={job}", "--format=State,Reason,NodeList").strip()
-    except ConfigError:  # no accounting here
-        said = ""
-    if not said:
-        return JobState(phase="gone", why="Slurm does not know it any more")
-    word, reason, nodes = said.splitlines()[-1].split("|")
-    return JobState(phase="ended", word=word, why="" if reason == "None" else reason, nodes=nodes)
+        said = ask("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={','.join(jobs)}", f"--format={ACCOUNTED}")
+    except OrchestratorError:
+        return gone
+    return gone | {job: state for job, state in read_accounted(said).items() if job in gone}

@@ -10,6 +10,8 @@ from orchestrator.errors import ConfigError, InfrastructureError
 _ANSWER_SECONDS = 30.0
 _TRIES = 3
 _AGAIN_SECONDS = 2.0
+_CLIENTS = ("SBATCH_", "SQUEUE_", "SCANCEL_", "SINFO_", "SACCT_", "SRUN_", "SLURM_CLUSTERS")
+_OF_A_JOB = ("MIDTRAIN_JOB", "MIDTRAIN_RUN", "MIDTRAIN_CLUSTER", "MIDTRAIN_DOCTOR", "RAY_ADDRESS")
 _SILENT = ("Unable to contact slurm controller", "Socket timed out", "Connection refused", "Communication connection failure", "Zero Bytes")
 
 
@@ -41,8 +43,8 @@ def ask(*words: str, text: str | None = None) -> str:
     raise AssertionError
 
 
-def tell(*words: str, text: str | None = None) -> str:
-    """Run one of Slurm's commands, once. Arguments and errors as `ask`."""
+def tell(*words: str, text: str | None = None, seconds: float = _ANSWER_SECONDS) -> str:
+    """Run one of Slurm's commands, once, for so many seconds at most. Other arguments and errors as `ask`."""
     try:
         done = subprocess.run(
             words,
@@ -50,14 +52,14 @@ def tell(*words: str, text: str | None = None) -> str:
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=_ANSWER_SECONDS,
+            timeout=seconds,
             env=_environment(),
             check=False,
         )
     except FileNotFoundError:
         raise ConfigError(f"{words[0]} is not on the PATH. Give this command on a login node of the Slurm cluster.") from None
     except subprocess.TimeoutExpired:
-        raise SilentError(_message(words, f"no answer within {_ANSWER_SECONDS:g} s")) from None
+        raise SilentError(_message(words, f"no answer within {seconds:g} s")) from None
     if done.returncode == 0:
         return done.stdout
     said = " ".join(line.removeprefix(f"{words[0]}: ").removeprefix("error: ") for line in done.stderr.splitlines() if line.strip())
@@ -73,8 +75,8 @@ def _message(words: Sequence[str], said: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Without what would override the script's own options, or make an allocation that this command stands in stand for the job's."""
-    inside = "SLURM_JOB_ID" in os.environ
-    dropped = ("SBATCH_", "SLURM_") if inside else ("SBATCH_",)
+    """Without what would change the meaning of commands and of the script's own options, or make an allocation that this command stands in
+    stand for the job's."""
+    dropped = _CLIENTS + (("SLURM_",) if "SLURM_JOB_ID" in os.environ else ())
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped) or name == "SLURM_CONF"}
-    return {name: value for name, value in kept.items() if name not in ("MIDTRAIN_JOB", "MIDTRAIN_RUN", "RAY_ADDRESS")}
+    return {name: value for name, value in kept.items() if name not in _OF_A_JOB}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter
 
-from orchestrator.errors import RunExistsError
-from orchestrator.platforms.settings import Settings
+from orchestrator.config.validation import validated
+from orchestrator.errors import ConfigError, RunExistsError
+from orchestrator.platforms.settings import KINDS, Settings
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.durable import write_whole
 from orchestrator.runs.lines import append_line, read_lines
@@ -58,9 +59,23 @@ def read_submissions(run: RunDirectory) -> list[Submission]:
     """Every submission of a run, in order."""
     found: dict[int, Submission] = {}
     for line in read_lines(run.submissions):
-        known = {key: value for key, value in line.items() if key not in ("time", "event")}
+        known = {field.name: line[field.name] for field in fields(Submission) if field.name in line}
         found[line["number"]] = Submission(**known)
     return list(found.values())
+
+
+def kept_settings(run: RunDirectory, submission: Submission) -> Settings:
+    """The settings that a submission was made with.
+
+    Raises:
+        ConfigError: they are gone, or of another version of midtrain.
+    """
+    path = run.launch / str(submission.number) / SETTINGS
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return validated(KINDS[values["platform"]], values, "launch")
+    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}. Bring it back, or launch {run.root} anew with launch.profile=….") from None
 
 
 def newest_submission(run: RunDirectory) -> Submission | None:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, Undefined
@@ -59,8 +60,9 @@ def render(template: str, values: dict[str, Any]) -> str:
     Raises:
         ConfigError: there is no such template, it is malformed, or it has a value without one of the filters.
     """
+    path = find_template(template)
     environment = Environment(
-        loader=FileSystemLoader(search_path()),
+        loader=FileSystemLoader([path.parent, *search_path()]),
         undefined=StrictUndefined,
         finalize=_checked,
         autoescape=False,
@@ -70,10 +72,26 @@ def render(template: str, values: dict[str, Any]) -> str:
     )
     environment.filters |= {"shell": shell, "yaml": as_yaml, "sbatch": sbatch, "comment": comment, "verbatim": verbatim}
     try:
-        return environment.get_template(template).render(values)
+        return environment.get_template(path.name).render(values)
     except TemplateError as error:
         line = f":{lineno}" if (lineno := getattr(error, "lineno", None)) else ""
         raise ConfigError(f"launch.template={template}{line}: {error.message or type(error).__name__}. Put the template right.") from None
+
+
+def find_template(template: str) -> Path:
+    """Where a template is: an absolute path, or one below `launch/`, of the user's own or as it ships.
+
+    Raises:
+        ConfigError: there is none, or there are two.
+    """
+    found = [path for folder in search_path() if (path := folder / template).is_file()]
+    if not found:
+        raise ConfigError(
+            f"launch.template={template}: there is no such file below launch/. Shipped are slurm/job.sh.j2 and kubernetes/rayjob.yaml.j2."
+        )
+    if len(found) > 1 and found[0] != found[1]:
+        raise ConfigError(f"{found[0]} has the name of a template that ships with midtrain. Give it another name, and set launch.template.")
+    return found[0]
 
 
 def _checked(value: Any) -> Any:

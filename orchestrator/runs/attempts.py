@@ -1,5 +1,6 @@
 """The ledger of attempts: a line when one starts, a line when it stops, with the reason (law 5); and the lock that admits one at a time."""
 
+import itertools
 import os
 import socket
 from collections import Counter
@@ -61,6 +62,20 @@ class Status:
 def newest_start(run: RunDirectory) -> int:
     """The number of the newest attempt; 0 when there was none."""
     return max((line["attempt"] for line in read_lines(run.attempts) if line["event"] == "start"), default=0)
+
+
+def starts_without_progress(run: RunDirectory, job: str) -> int:
+    """How many times in a row a job was started, by its platform, from the same step as last."""
+    starts = [line for line in read_lines(run.attempts) if line["event"] == "start"]
+    steps = [line["from_step"] for line in starts[-1:]]
+    same = itertools.takewhile(lambda line: line.get("job") == job and line["from_step"] in steps, reversed(starts))
+    return len({line.get("cluster", line["host"]) for line in same})  # attempts of one start have the same
+
+
+def has_newest_ended(run: RunDirectory) -> bool:
+    """Whether the newest attempt has its stop in the ledger, or there was none. A command can hold the run even so, and begin another."""
+    newest = newest_start(run)
+    return newest == 0 or any(line["event"] == "stop" and line["attempt"] == newest for line in read_lines(run.attempts))
 
 
 def newest_cluster(run: RunDirectory) -> str | None:

@@ -12,9 +12,12 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from orchestrator.errors import DataError
 from orchestrator.runs.attempts import CLUSTER, newest_cluster
@@ -27,11 +30,18 @@ _SMALLEST_OBJECT_STORE_BYTES = 128 << 20
 _LOOK_SECONDS = 0.2
 _AGAIN_SECONDS = 5.0
 _LEDGER_SECONDS = 20.0
+_STEADY_SECONDS = 600.0  # what has been up for so long begins to count anew
 _MOST_STARTS = 5
 _SAID = "said"  # what `ray start` prints: of use only when it fails
 _LAST_LINES = 15
 _BLOCKED = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
-_VARIABLES = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_VARIABLES = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_health_check_timeout_ms": "5000",  # a node that does not answer is dead after 24 s, not after 65
+    "RAY_health_check_failure_threshold": "3",
+}
 
 
 def keep_node(command: Sequence[str], folder: Path, starts: int, over: threading.Event) -> int:
@@ -40,16 +50,17 @@ def keep_node(command: Sequence[str], folder: Path, starts: int, over: threading
     Args:
         command: starts it, and ends when it is down.
         folder: that it lives in, and by which its processes are known.
-        starts: how many times at most. A worker that went down comes back as a new one; a cluster does not come back without its head.
+        starts: how many times in a row at most. A worker that went down comes back as a new one; a cluster not without its head.
         over: ends it when it is set.
 
     Returns:
         0 when it was ended, else the exit code of the command.
     """
-    code = 1
-    for again in range(starts):
+    code, again = 1, 0
+    while again < starts:
         if again and over.wait(_AGAIN_SECONDS):
             return 0
+        began = time.monotonic()
         with (folder / _SAID).open("wb") as said:
             process = subprocess.Popen(command, env=os.environ | _VARIABLES, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         while (ended := process.poll()) is None and not over.wait(_LOOK_SECONDS):
@@ -58,8 +69,8 @@ def keep_node(command: Sequence[str], folder: Path, starts: int, over: threading
         process.wait()
         if ended is None:
             return 0
-        code = ended or 1
-        print(f"ray_node: Ray on {socket.gethostname()} went down with exit code {ended}, start {again + 1} of {starts}:", flush=True)
+        code, again = ended or 1, 1 if time.monotonic() > began + _STEADY_SECONDS else again + 1
+        print(f"ray_node: Ray on {socket.gethostname()} went down with exit code {ended}, start {again} of {starts}:", flush=True)
         print("".join((folder / _SAID).read_text(errors="replace").splitlines(keepends=True)[-_LAST_LINES:]), flush=True)
     return code
 
@@ -68,13 +79,23 @@ def start_command(options: argparse.Namespace, folder: Path) -> list[str]:
     """The words of `ray start`. Ports that are not named are the system's to choose, so that jobs on one node do not clash."""
     host, _, port = options.address.rpartition(":")
     own = (
-        ["--head", f"--node-ip-address={socket.gethostbyname(host)}", f"--port={port}", "--include-dashboard=false"]
+        ["--head", f"--node-ip-address={own_address(host)}", f"--port={port}", "--include-dashboard=false"]
         if options.head
         else [f"--address={socket.gethostbyname(host)}:{port}"]
     )
     sizes = [f"--num-cpus={options.num_cpus}", f"--num-gpus={options.num_gpus}", f"--object-store-memory={_object_store_bytes()}"]
-    ports = [f"--ray-client-server-port={_free_port()}", "--disable-usage-stats"] if options.head else []
+    ports = ["--min-worker-port=0", "--max-worker-port=0", f"--dashboard-agent-listen-port={_free_port()}"]
+    ports += [f"--ray-client-server-port={_free_port()}", "--disable-usage-stats"] if options.head else []
     return [str(Path(sys.executable).with_name("ray")), "start", "--block", f"--temp-dir={folder}", *own, *sizes, *ports]
+
+
+def own_address(host: str) -> str:
+    """The address of this machine that others reach it at; some have their own name for 127.0.1.1, which no other machine does."""
+    found = socket.gethostbyname(host)
+    if not found.startswith("127."):
+        return found
+    others = [one.address for several in psutil.net_if_addrs().values() for one in several if one.family == socket.AF_INET]
+    return next((address for address in others if not address.startswith("127.")), found)
 
 
 def wait_for_another_cluster(over: threading.Event) -> None:

@@ -16,7 +16,7 @@ from orchestrator.errors import (
     OrchestratorError,
     SupersededError,
 )
-from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
+from orchestrator.runs.attempts import Stop, newest_start, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import Token, newest_token, raise_fence, still_ours
 from orchestrator.runs.stop_request import stop_requested
@@ -179,6 +179,8 @@ class Supervision:
     def _back_off(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
+            if stop_requested(self._run, newest_start(self._run) + 1):
+                return  # the next attempt ends at once, and says so
             if number := asked.asked_to_stop():
                 raise InterruptedRunError(f"stopped by {asked.name(number)} between two attempts. Go on with `midtrain resume`.")
             time.sleep(_LOOK_SECONDS)

@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from orchestrator.commands.console import Console
 from orchestrator.commands.job import run_job
+from orchestrator.commands.jobs import job_of
 from orchestrator.config.load import load_config
 from orchestrator.errors import DataError, NumericsError
+from orchestrator.platforms.local import Local
 from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
-from orchestrator.runs.lines import read_lines
+from orchestrator.runs.directory import RunDirectory
 from tests.commands.command_line import midtrain
 from tests.support.prepared import make_run, write_prepared
 from tests.support.tiny import overrides
@@ -32,11 +33,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def nothing_goes_on(home: Path) -> Iterator[None]:
     yield
-    for line in (line for run in (home / "runs").glob("*") for line in read_lines(run / "launch" / "submissions.jsonl")):
-        if line["event"] == "submitted" and psutil.pid_exists(pid := int(line["job"].split(":")[1])):
-            process = psutil.Process(pid)
-            if str(process.create_time()) == line["job"].split(":")[2]:
-                process.kill()
+    for run in (home / "runs").glob("*"):
+        found = job_of(RunDirectory(run))
+        if found and found[1].is_alive:
+            Local().cancel(found[0].job or "", found[0].key)
 
 
 def run_at(home: Path, name: str) -> Path:

@@ -50,7 +50,7 @@ def test_what_ships_is_valid(name: str) -> None:
         (["profile=../../etc"], "there is no launch/profiles"),
         (["partitoin=a"], r"launch\.partitoin is not a configuration key\. The closest is launch\.partition\."),
         (
-            ["container={image: a, mount: [b]}"],
+            ["container={runtime: pyxis, image: a, mount: [b]}"],
             r"launch\.container\.mount is not a configuration key\. The closest is launch\.container\.mounts\.",
         ),
         (["ranks_per_node=0"], r"launch\.ranks_per_node=0"),

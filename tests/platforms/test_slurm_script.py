@@ -63,12 +63,22 @@ def test_a_script_has_no_secret_and_its_token_is_made_where_it_runs(monkeypatch:
 def test_an_array_has_a_run_a_task_and_a_cap() -> None:
     text = script(job("at_once=2", runs=("/lustre/a b", "/lustre/c'd", "/lustre/$e")))
     assert '#SBATCH --array="0-2%2"' in text
-    head = text[text.index("runs=(") : text.index("export MIDTRAIN_JOB")].replace("export", "echo")
+    head = text[text.index("runs=(") : text.index("export MIDTRAIN_JOB")].replace("export", "echo").replace("$SLURM_JOB_ID", "")
     said = [
         subprocess.run(["bash", "-c", head], env={"SLURM_ARRAY_TASK_ID": str(task)}, capture_output=True, text=True, check=True)
         for task in range(3)
     ]
     assert [one.stdout.strip() for one in said] == ["MIDTRAIN_RUN=/lustre/a b", "MIDTRAIN_RUN=/lustre/c'd", "MIDTRAIN_RUN=/lustre/$e"]
+
+
+def test_steps_run_in_the_container_that_the_profile_names() -> None:
+    pyxis = script(job())
+    assert "--container-image=/lustre/images/midtrain-cuda.sqsh --container-mounts=/tmp:/tmp,/lustre:/lustre" in pyxis
+    assert "inside=()" in pyxis and "command -v midtrain" not in pyxis
+    apptainer = script(job("container={runtime: apptainer, image: '/l/a b.sif', mounts: ['/l:/l']}"))
+    assert "inside=(apptainer exec --nv --bind=/tmp:/tmp,/l:/l '/l/a b.sif' )" in apptainer and "--container" not in apptainer
+    plain = script(job("container=null"))
+    assert "inside=()" in plain and "command -v midtrain" in plain and "export PATH=" in plain
 
 
 def test_what_the_profile_names_stands_on_lines_of_its_own() -> None:

@@ -140,6 +140,16 @@ class Api:
         )
 
     @property
+    def context(self) -> str | None:
+        """Of the kubeconfig; none within a pod."""
+        from kubernetes import config
+
+        if self._context is not None or _is_in_a_pod():
+            return self._context
+        _, active = config.list_kube_config_contexts(config_file=os.environ.get("KUBECONFIG") or None)  # type: ignore[no-untyped-call]
+        return str(active["name"])
+
+    @property
     def _host(self) -> str:
         return str(self._client.configuration.host)
 
@@ -150,7 +160,7 @@ class Api:
         configuration = client.Configuration()
         configuration.retries = False  # ours are above
         try:
-            if os.environ.get("KUBERNETES_SERVICE_HOST") and self._context is None and not os.environ.get("KUBECONFIG"):
+            if _is_in_a_pod() and self._context is None:
                 config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             else:
                 file = os.environ.get("KUBECONFIG") or None
@@ -164,3 +174,7 @@ class Api:
                 f"launch.context={named} leads to no Kubernetes cluster: {' '.join(str(error).split()).removesuffix('.')}. Set KUBECONFIG "
                 f"to a kubeconfig, or name one of its contexts (kubectl config get-contexts)."
             ) from None
+
+
+def _is_in_a_pod() -> bool:
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and not os.environ.get("KUBECONFIG")

@@ -27,6 +27,8 @@ _EVERYWHERE = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_health_check_timeout_ms": "5000",  # a node that does not answer is dead after 24 s, not after 65
+    "RAY_health_check_failure_threshold": "3",
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1",  # the ranks have left before Ray is told to
 }
 _OURS = ("MIDTRAIN_RUN", "MIDTRAIN_JOB", "MIDTRAIN_LOG", "RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_JOB_STOP_WAIT_TIME_S")

@@ -1,6 +1,7 @@
 """The platform: what is asked of an API server when a job is checked, submitted, looked at and cancelled."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from orchestrator.platforms.kubernetes.rules import broken_rules
 from orchestrator.platforms.kubernetes.schema import check_with_server, rayjobs_path
 from orchestrator.platforms.kubernetes.state import job_state
 from orchestrator.platforms.settings import KubernetesSettings
+from orchestrator.platforms.templates import find_template
 
 MANIFEST = "rayjob.yaml"
 _MOST_MESSAGES = 5
@@ -66,19 +68,27 @@ class Kubernetes:
         found = self._api.items(rayjobs_path(self._namespace), labelSelector=f"{KEY_LABEL}={label_value(key)}")
         return str(at(found[0], "metadata", "name")) if found else None
 
-    def look(self, jobs: Sequence[str]) -> dict[str, JobState]:
+    def look(self, jobs: Mapping[str, str]) -> dict[str, JobState]:
         try:
             return self._look(jobs)
         except OrchestratorError as error:
             return dict.fromkeys(jobs, JobState(phase="unknown", why=str(error)))
 
-    def cancel(self, job: str) -> None:
-        # In the foreground: it is there until its pods have saved and are gone.
-        self._api.delete(f"{rayjobs_path(self._namespace)}/{job}", "Foreground")
+    def cancel(self, job: str, key: str) -> None:
+        found = self._api.get(f"{rayjobs_path(self._namespace)}/{job}")
+        if found is not None and at(found, "metadata", "labels", KEY_LABEL) == label_value(key):
+            # In the foreground: it is there until its pods have saved and are gone.
+            self._api.delete(f"{rayjobs_path(self._namespace)}/{job}", "Foreground")
 
-    def _look(self, jobs: Sequence[str]) -> dict[str, JobState]:
+    def kept(self, settings: KubernetesSettings) -> KubernetesSettings:
+        """With the context that the kubeconfig names today, and the template's own place."""
+        return replace(settings, context=self._api.context, template=str(find_template(settings.template)))
+
+    def _look(self, jobs: Mapping[str, str]) -> dict[str, JobState]:
         core = f"/api/v1/namespaces/{self._namespace}"
-        rayjobs = {str(at(rayjob, "metadata", "name")): rayjob for rayjob in self._api.items(rayjobs_path(self._namespace))}
+        found = {str(at(rayjob, "metadata", "name")): rayjob for rayjob in self._api.items(rayjobs_path(self._namespace))}
+        keys = {job: label_value(key) for job, key in jobs.items()}
+        rayjobs = {job: found[job] for job in jobs if job in found and at(found[job], "metadata", "labels", KEY_LABEL) == keys[job]}
         pods = self._api.items(f"{core}/pods", labelSelector=KEY_LABEL)
         events = self._api.items(f"{core}/events", fieldSelector="type=Warning")
         waiting = any(at(rayjobs.get(job), "spec", "suspend") for job in jobs)

@@ -26,9 +26,12 @@ def job_state(rayjob: Thing, pods: Sequence[Thing], events: Sequence[Thing], wor
     word, cluster = str(status.get("jobDeploymentStatus") or ""), status.get("rayClusterName")
     own = [pod for pod in pods if _label(pod, KEY_LABEL) == _label(rayjob, KEY_LABEL)]
     if at(rayjob, "metadata", "deletionTimestamp"):
-        return JobState(phase="running" if own else "ended", word="Deleting", why="it was cancelled", nodes=_nodes(own))
+        return JobState(phase="running" if own else "gone", word="Deleting", why="it was cancelled", nodes=_nodes(own))
     if word in _ENDED:
-        return JobState(phase="ended", word=_ended_word(word, status), why=_reason(status, word))
+        still_there = any(_label(pod, "ray.io/cluster") and at(pod, "status", "phase") == "Running" for pod in own)
+        return JobState(
+            phase="running" if still_there and word != "Complete" else "ended", word=_ended_word(word, status), why=_reason(status, word)
+        )
     if not word:
         where = at(rayjob, "metadata", "namespace")
         return JobState(phase="waiting", word="New", why=f"KubeRay has not taken it up; see that its operator runs and watches {where}")

@@ -21,10 +21,10 @@
 runs=(
   /lustre/runs/mine
 )
+id=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}  # of this task alone, which its number is not
 export MIDTRAIN_RUN=${runs[${SLURM_ARRAY_TASK_ID:-0}]}
-export MIDTRAIN_JOB=slurm:${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
-mkdir -p "$MIDTRAIN_RUN/logs"
-exec >>"$MIDTRAIN_RUN/logs/job.log" 2>&1
+export MIDTRAIN_JOB=slurm:$id
+mkdir -p "$MIDTRAIN_RUN/logs" && exec >>"$MIDTRAIN_RUN/logs/job.log" 2>&1 || exit 6
 say() { echo "$(date +%FT%T) $MIDTRAIN_JOB: $*"; }
 
 export NCCL_IB_HCA==mlx5_0,mlx5_1,mlx5_2,mlx5_3,mlx5_4,mlx5_5,mlx5_6,mlx5_7
@@ -35,29 +35,28 @@ export NCCL_DEBUG=WARN
 export RAY_AUTH_MODE=token
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 export RAY_AUTH_TOKEN
-export MIDTRAIN_CLUSTER=$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}
+restarts=${SLURM_RESTART_COUNT:-0}
+export MIDTRAIN_CLUSTER=$SLURM_JOB_ID.$restarts
 nodes=($(scontrol show hostnames "$SLURM_JOB_NODELIST"))
 head=${nodes[0]}
 address=$head:$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
-restarts=${SLURM_RESTART_COUNT:-0}
-say "on ${nodes[*]}, restart $restarts of 50"
+say "on $SLURM_JOB_NODELIST, restart $restarts of 50"
 
 # Ray's steps end when nobody holds the other end of their standard input any more: with this script, however it ends.
-hold=$(mktemp -u "${TMPDIR:-/tmp}/midtrain-hold-XXXXXX")
-mkfifo "$hold"
-exec 9<>"$hold" 8<"$hold"
+hold=$(mktemp -u /tmp/midtrain-hold-XXXXXX)
+mkfifo "$hold" && exec 9<>"$hold" 8<"$hold" || { say "no pipe in /tmp of $(hostname)"; exit 6; }
 rm "$hold"
-# Ray's sockets are in /tmp, and the driver's step must see those of the head's.
-container=(--container-image=/lustre/images/midtrain-cuda.sqsh --container-mounts=/tmp:/tmp,/lustre:/lustre)
+
+inside=()
 # Srun is deaf to SIGTERM, at which it would kill its step: only the run decides when it has saved.
-quietly() { trap '' TERM; exec srun --overlap "${container[@]}" "$@"; }
-ray() { quietly --kill-on-bad-exit=0 --cpus-per-task=96 "$@" 9>&- <&8 & }
-node=(python -P -m orchestrator.scheduling.ray_node --address "$address" --num-cpus 8 --num-gpus 8)
-ray --nodes=1 --ntasks=1 --nodelist="$head" "${node[@]}" --head
+quietly() { trap '' TERM; exec srun --overlap --wait=0 --kill-on-bad-exit=0 --cpus-per-task=96 --container-image=/lustre/images/midtrain-cuda.sqsh --container-mounts=/tmp:/tmp,/lustre:/lustre "$@"; }
+node=("${inside[@]}" python -P -m orchestrator.scheduling.ray_node --address "$address" --num-cpus 8 --num-gpus 8)
+quietly --nodes=1 --ntasks=1 --nodelist="$head" "${node[@]}" --head 9>&- <&8 &
 steps=($!)
-ray --nodes=7 --ntasks=7 --ntasks-per-node=1 --relative=1 --input=all "${node[@]}"
+quietly --nodes=7 --ntasks=7 --ntasks-per-node=1 --relative=1 --input=all "${node[@]}" 9>&- <&8 &
 steps+=($!)
-RAY_ADDRESS=$address quietly --nodes=1 --ntasks=1 --nodelist="$head" --cpus-per-task=1 --gres=none midtrain job 9>&- </dev/null &
+export RAY_ADDRESS=$address
+quietly --nodes=1 --ntasks=1 --nodelist="$head" --gres=none "${inside[@]}" midtrain job 9>&- </dev/null &
 driver=$!
 
 # Whoever asks this script to stop asks the run to save first.
@@ -83,19 +82,27 @@ for step in "${steps[@]}"; do
   for _ in {1..30}; do is_up "$step" && sleep 1; done
 done
 
-# Again, where it stopped: on 75 (EX_TEMPFAIL), and when a node was lost that Slurm has not noticed. A job that has been requeued or cancelled
-# meanwhile is not this script's any more.
-if [ "$code" = 75 ] || [ -n "$lost" ]; then
-  facts=$(timeout 60 scontrol show job --oneliner "$SLURM_JOB_ID")
+# Again, where it stopped: on 75 (EX_TEMPFAIL), and when a node was lost that Slurm has not noticed. What the run itself has ended with stays
+# (0 done, 2 the user's, 3 data, 5 numerics). A job that has been requeued or cancelled meanwhile is not this script's any more.
+case "$code" in
+  75) again=yes ;;
+  0 | 2 | 3 | 5 | 126 | 127) again= ;;
+  *) again=$lost ;;
+esac
+patiently() { for pause in 5 10 20 40 60 60 60 0; do timeout 60 "$@" && return 0; sleep $pause; done; return 1; }
+if [ -n "$again" ]; then
+  facts=$(patiently scontrol show job --oneliner "$id")
   case "$facts" in
     *JobState=RUNNING*" Restarts=$restarts "*)
       if [ "$restarts" -ge 50 ]; then
         say "not requeued: launch.max_restarts=50 are spent. Go on with: midtrain resume $MIDTRAIN_RUN"
-      else
+      elif patiently scontrol requeue "$id"; then
         say "requeued"
-        timeout 60 scontrol requeue "$SLURM_JOB_ID" && code=0
+        code=0
+      else
+        say "not requeued: the controller does not answer. Go on with: midtrain resume $MIDTRAIN_RUN"
       fi ;;
-    *) say "not requeued: the job is $(echo "$facts" | grep -o 'JobState=[A-Z_]*') by now" ;;
+    *) say "not requeued: the job is $(echo "$facts" | grep -o 'JobState=[A-Z_]*' || echo unknown) by now" ;;
   esac
 fi
 exit "$code"

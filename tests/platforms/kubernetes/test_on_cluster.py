@@ -42,7 +42,7 @@ def write(file: Path, job: Job, entrypoint: str, **changes: Any) -> Path:
 
 def wait_for(kubernetes: Kubernetes, job: str, wanted: Callable[[JobState], bool], seconds: float = 60) -> JobState:
     deadline = time.monotonic() + seconds
-    while not wanted(state := kubernetes.look([job])[job]):
+    while not wanted(state := kubernetes.look({job: f"key-of-{job.removesuffix('-1')}"})[job]):
         assert time.monotonic() < deadline, state
         time.sleep(0.2)
     return state
@@ -54,7 +54,7 @@ def test_a_job_is_checked_submitted_found_looked_at_and_done(settings: Kubernete
     assert kubernetes.find(job.key) is None
     name = kubernetes.submit(job, write(file, job, "sleep 2"))
     assert kubernetes.find(job.key) == name == "whole-1"
-    assert kubernetes.look([name, "none"])["none"].phase == "gone"
+    assert kubernetes.look({name: job.key, "none": "a"})["none"].phase == "gone"
     running = wait_for(kubernetes, name, lambda state: state.phase == "running")
     assert running.nodes.startswith("node-")
     assert wait_for(kubernetes, name, lambda state: state.phase == "ended").word == "SUCCEEDED"
@@ -67,7 +67,7 @@ def test_a_job_that_is_submitted_twice_is_there_once(settings: KubernetesSetting
     kubernetes.check(job)
     found = api.items(rayjobs_path(settings.namespace), labelSelector=f"midtrain/key={job.key}")
     assert len(found) == 1
-    kubernetes.cancel("twice-1")
+    kubernetes.cancel("twice-1", "key-of-twice")
 
 
 def test_a_job_that_fails_says_so(settings: KubernetesSettings, kubernetes: Kubernetes, file: Path) -> None:
@@ -96,7 +96,7 @@ def test_more_gpus_than_a_node_has_are_refused_and_submitted_nevertheless_they_a
     state = wait_for(kubernetes, "large-1", lambda state: bool(state.why) and state.word != "New")
     assert state.phase == "waiting"
     assert "Insufficient nvidia.com/gpu" in state.why
-    kubernetes.cancel("large-1")
+    kubernetes.cancel("large-1", "key-of-large")
 
 
 def test_a_job_that_is_cancelled_runs_until_its_pods_are_gone_and_then_is_gone(
@@ -105,10 +105,10 @@ def test_a_job_that_is_cancelled_runs_until_its_pods_are_gone_and_then_is_gone(
     job = make_job(settings, name="unwanted")
     kubernetes.submit(job, write(file, job, "sleep 60"))
     wait_for(kubernetes, "unwanted-1", lambda state: state.phase == "running")
-    kubernetes.cancel("unwanted-1")
-    assert kubernetes.look(["unwanted-1"])["unwanted-1"].word in ("Deleting", "")
+    kubernetes.cancel("unwanted-1", "key-of-unwanted")
+    assert kubernetes.look({"unwanted-1": "key-of-unwanted"})["unwanted-1"].word in ("Deleting", "")
     wait_for(kubernetes, "unwanted-1", lambda state: state.phase == "gone")
-    kubernetes.cancel("unwanted-1")
+    kubernetes.cancel("unwanted-1", "key-of-unwanted")
 
 
 def test_a_job_that_is_suspended_waits_and_says_why(settings: KubernetesSettings, kubernetes: Kubernetes, file: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_job_that_is_suspended_waits_and_says_why(settings: KubernetesSettings
     kubernetes.submit(job, write(file, job, "true", suspend=True))
     state = wait_for(kubernetes, "suspended-1", lambda state: state.word == "Suspended")
     assert (state.phase, state.why) == ("waiting", "it was suspended by hand; set spec.suspend to false, and it goes on")
-    kubernetes.cancel("suspended-1")
+    kubernetes.cancel("suspended-1", "key-of-suspended")
 
 
 def test_a_secret_that_is_missing_is_the_reason_to_wait(settings: KubernetesSettings, kubernetes: Kubernetes, file: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_secret_that_is_missing_is_the_reason_to_wait(settings: KubernetesSett
     job = make_job(replace(settings, secrets=secret), name="unsecret")
     kubernetes.submit(job, write(file, job, "true"))
     assert 'secret "absent" not found' in wait_for(kubernetes, "unsecret-1", lambda state: "secret" in state.why).why
-    kubernetes.cancel("unsecret-1")
+    kubernetes.cancel("unsecret-1", "key-of-unsecret")
 
 
 def test_the_name_of_another_run_is_refused_and_its_directory_named(
@@ -137,7 +137,7 @@ def test_the_name_of_another_run_is_refused_and_its_directory_named(
         kubernetes.check(ours)
     with pytest.raises(ConfigError, match=r"kubectl delete rayjob .* taken-1"):
         kubernetes.submit(ours, write(file, ours, "true"))
-    kubernetes.cancel("taken-1")
+    kubernetes.cancel("taken-1", "key-of-taken")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubernetes:
 
 
 def test_how_jobs_stand_is_unknown_while_the_server_does_not_answer(kubernetes: Kubernetes) -> None:
-    found = kubernetes.look(["a", "b"])
+    found = kubernetes.look({"a": "1", "b": "2"})
     assert [state.phase for state in found.values()] == ["unknown", "unknown"]
     assert "does not answer" in found["a"].why
 
@@ -40,7 +40,7 @@ def test_what_needs_an_answer_fails_without_one(kubernetes: Kubernetes, file: Pa
         lambda: kubernetes.check(job),
         lambda: kubernetes.submit(job, file),
         lambda: kubernetes.find("a"),
-        lambda: kubernetes.cancel("a"),
+        lambda: kubernetes.cancel("a", "1"),
     ]
     for ask in asks:
         with pytest.raises(InfrastructureError, match="does not answer"):

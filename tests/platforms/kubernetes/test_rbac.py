@@ -92,8 +92,8 @@ def test_that_is_enough_to_check_submit_find_look_and_cancel(launcher: Api, sett
     file.write_text(yaml.safe_dump(without_ray(manifest_of(job), "sleep 60")))
     name = kubernetes.submit(job, file)
     assert kubernetes.find(job.key) == name
-    assert kubernetes.look([name])[name].phase == "waiting"
-    kubernetes.cancel(name)
+    assert kubernetes.look({name: job.key})[name].phase == "waiting"
+    kubernetes.cancel(name, job.key)
 
 
 @pytest.mark.parametrize(

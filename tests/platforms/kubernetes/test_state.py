@@ -53,7 +53,7 @@ def event(name: str, reason: str, message: str, when: str = "2026-01-01T00:00:00
         (rayjob("Running"), "running", "Running", ""),
         (rayjob(""), "waiting", "New", "KubeRay has not taken it up; see that its operator runs and watches here"),
         (rayjob("Suspended"), "waiting", "Suspended", "it was suspended by hand; set spec.suspend to false, and it goes on"),
-        (rayjob("Running", deleted=True), "ended", "Deleting", "it was cancelled"),
+        (rayjob("Running", deleted=True), "gone", "Deleting", "it was cancelled"),
     ],
 )
 def test_a_rayjob_is_judged_by_its_status(thing: Thing, phase: str, word: str, why: str) -> None:

@@ -1,0 +1,36 @@
+"""How Slurm's jobs stand, from what squeue and sacct say. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from orchestrator.platforms.job import JobState
+
+QUEUED = "%i|%k|%T|%r|%N"  # squeue's format: id, comment, state, reason, nodes
+ACCOUNTED = "JobID,State,Reason,NodeList"  # sacct's
+
+_WAITING = ("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+_RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
+
+
+def read_queued(said: str, jobs: Mapping[str, str]) -> dict[str, JobState]:
+    """Of jobs with their keys, those that squeue knows. One of the same id and another key is another cluster's, or of before a restart."""
+    return {job: state for job, key, state in _queued(said) if jobs.get(job) == key}
+
+
+def _queued(said: str) -> Iterator[tuple[str, str, JobState]]:
+    for line in said.splitlines():
+        job, *rest = line.strip().split("|")
+        if len(rest) >= 4:  # what is no job is a title, or a warning
+            yield job, rest[0].strip(), _state(*rest[-3:])
+
+
+def read_accounted(said: str) -> dict[str, JobState]:
+    """What sacct says, by id; of a job that was requeued, its last start."""
+    lines = [line.split("|") for line in said.splitlines() if line.count("|") == 3]
+    return {job: _state(word, reason, nodes) for job, word, reason, nodes in lines}
+
+
+def _state(word: str, reason: str, nodes: str) -> JobState:
+    why = "" if reason in ("None", "") else reason
+    if word in _WAITING:
+        return JobState(phase="waiting", word=word, why=why)
+    return JobState(phase="running" if word in _RUNNING else "ended", word=word, why=why, nodes=nodes)
