@@ -14,6 +14,7 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")
 def launch(
     platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="slurm, kubernetes or local.")],
     overrides: Overrides = None,
+    *,
     vary: Annotated[
         str | None,
         typer.Option(metavar="KEY=VALUE,VALUE", help="A run for each value; on Slurm one array, launch.at_once side by side."),

@@ -99,15 +99,7 @@ def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, 
 
     second_home = uploading(run, config.checkpoints, console.warn, preempted_seconds=grace / 10)
     with mirroring(run, config.tracking, console.warn), second_home:
-        Supervision(
-            run,
-            config.scheduling,
-            choose=choose,
-            attempt=attempt,
-            say=console.note,
-            until_step=until_step,
-            can_be_requeued=JOB in os.environ,
-        ).to_the_end()
+        Supervision(run, config.scheduling, choose=choose, attempt=attempt, say=console.note, until_step=until_step).to_the_end()
 
 
 def _newest_checkpoint(run: RunDirectory, plan: Plan, config: Config, console: Console) -> Checkpoint | None:

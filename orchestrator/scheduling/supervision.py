@@ -1,5 +1,6 @@
 """A run, attempt after attempt, until all its steps are done, it is asked to stop, or a budget is spent."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from orchestrator.errors import (
     OrchestratorError,
     SupersededError,
 )
-from orchestrator.runs.attempts import Stop, newest_start, start_attempt, stop_attempt
+from orchestrator.runs.attempts import JOB, Stop, newest_start, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import Token, newest_token, raise_fence, still_ours
 from orchestrator.runs.stop_request import stop_requested
@@ -40,7 +41,6 @@ class Supervision:
         attempt: Callable[[AttemptJob, Path], Outcome],
         say: Callable[[str], None],
         until_step: int | None = None,
-        can_be_requeued: bool = False,
     ) -> None:
         """
         Args:
@@ -50,9 +50,7 @@ class Supervision:
             attempt: makes an attempt; it is given the log for what is printed.
             say: tells the user.
             until_step: where to stop, if not at the end of the plan.
-            can_be_requeued: whether a platform has started this, and can start it again on other nodes.
         """
-        self._can_be_requeued = can_be_requeued
         self._run, self._scheduling = run, scheduling
         self._choose, self._attempt, self._say, self._until_step = choose, attempt, say, until_step
         self._failures: list[Failure] = []
@@ -143,7 +141,7 @@ class Supervision:
         if isinstance(error, InterruptedRunError) and not isinstance(error, NodePreemptedError):
             self._end(job.token, outcome, str(error), error)
             raise error
-        if isinstance(error, NodesMissingError) and self._can_be_requeued:
+        if isinstance(error, NodesMissingError) and JOB in os.environ:  # a platform has started this, and can again, on other nodes
             self._end(job.token, outcome, str(error), error)
             raise error
         if len(set(outcome.failed_nodes)) == 1:  # what fails on several at once is most likely none of theirs

@@ -20,7 +20,7 @@ from orchestrator.errors import (
     OrchestratorError,
     SupersededError,
 )
-from orchestrator.runs.attempts import start_attempt
+from orchestrator.runs.attempts import JOB, start_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import raise_fence
 from orchestrator.runs.lines import read_lines
@@ -64,11 +64,8 @@ class Attempts:
         outcome = next(self._outcomes)
         return outcome if isinstance(outcome, Outcome) else outcome()
 
-    def supervise(self, config: SchedulingConfig, *, can_be_requeued: bool = False) -> None:
-        supervision = Supervision(
-            self._run, config, choose=self.choose, attempt=self.make, say=self.said.append, can_be_requeued=can_be_requeued
-        )
-        supervision.to_the_end()
+    def supervise(self, config: SchedulingConfig) -> None:
+        Supervision(self._run, config, choose=self.choose, attempt=self.make, say=self.said.append).to_the_end()
 
 
 def ledger(run: RunDirectory) -> Iterator[tuple[object, ...]]:
@@ -210,9 +207,12 @@ def test_what_fails_otherwise_is_no_stop_by_a_person(run: RunDirectory) -> None:
     assert [line[1] for line in ledger(run) if line[0] == "stop"] == ["preempted", "done"]
 
 
-def test_nodes_that_do_not_come_are_waited_for_again_unless_a_platform_can_give_others(run: RunDirectory) -> None:
+def test_nodes_that_do_not_come_are_waited_for_again_unless_a_platform_can_give_others(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     missing = died(0, "NodesMissingError")
     Attempts(run, [missing, Outcome(step=300)]).supervise(scheduling())
+    monkeypatch.setenv(JOB, "slurm:1")
     with pytest.raises(NodesMissingError) as refused:
-        Attempts(run, [missing]).supervise(scheduling(), can_be_requeued=True)
+        Attempts(run, [missing]).supervise(scheduling())
     assert (refused.value.exit_code, refused.value.reason_class) == (75, "infrastructure")

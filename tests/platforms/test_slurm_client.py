@@ -1,0 +1,116 @@
+"""Slurm's commands: what they say is read, what they do not say is waited for, what would change their meaning is kept from them."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import ConfigError
+from orchestrator.platforms import slurm_client
+from orchestrator.platforms.job import JobState
+from orchestrator.platforms.slurm import Slurm
+from orchestrator.platforms.slurm_client import SilentError, ask, tell
+from orchestrator.platforms.slurm_states import read_accounted, read_queued
+
+Stand = Callable[[str, str], None]
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
+    """Puts scripts in the place of Slurm's commands; what a real Slurm does is in tests/clusters."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(slurm_client, "_AGAIN_SECONDS", 0.01)
+
+    def put(name: str, script: str) -> None:
+        (tmp_path / name).write_text(f"#!/bin/bash\ncd {tmp_path}\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("line", "state"),
+    [
+        ("7|key|RUNNING|None|n[1-2]", JobState(phase="running", word="RUNNING", nodes="n[1-2]")),
+        ("7|key|PENDING|Priority|", JobState(phase="waiting", word="PENDING", why="Priority")),
+        ("7|key|COMPLETING|None|n1", JobState(phase="running", word="COMPLETING", nodes="n1")),
+        ("7|key|NODE_FAIL|None|n1", JobState(phase="ended", word="NODE_FAIL", nodes="n1")),
+        ("7|other|RUNNING|None|n1", None),
+        ("8|key|RUNNING|None|n1", None),
+        ("CLUSTER: a", None),
+        ("", None),
+    ],
+)
+def test_a_line_of_squeue_tells_of_a_job_with_its_key(line: str, state: JobState | None) -> None:
+    assert read_queued(f"\n{line}\n", {"7": "key"}).get("7") == state
+
+
+def test_the_last_start_of_a_job_is_what_the_accounting_says_of_it() -> None:
+    said = "7|PREEMPTED|None|n1\n7|COMPLETED|None|n2\n8_1|CANCELLED by 0|None|n1\nnonsense\n"
+    found = read_accounted(said)
+    assert found["7"] == JobState(phase="ended", word="COMPLETED", nodes="n2")
+    assert found["8_1"].word == "CANCELLED by 0"
+
+
+def test_a_controller_that_does_not_answer_is_asked_again(stand_in: Stand) -> None:
+    stand_in(
+        "sinfo", "echo x >> tries; [ $(wc -l < tries) -ge 3 ] && echo up && exit; echo 'Unable to contact slurm controller' >&2; exit 1"
+    )
+    assert ask("sinfo") == "up\n"
+
+
+def test_one_that_never_answers_is_an_error_of_infrastructure(stand_in: Stand) -> None:
+    stand_in("sinfo", "echo 'slurm_load_partitions: Unable to contact slurm controller (connect failure)' >&2; exit 1")
+    with pytest.raises(SilentError, match="controller does not answer sinfo"):
+        ask("sinfo")
+    stand_in("sinfo", "exec sleep 30")
+    with pytest.raises(SilentError, match=r"no answer within 0\.2 s"):
+        tell("sinfo", seconds=0.2)
+
+
+def test_a_refusal_is_the_users_to_mend_and_a_command_that_is_not_there_is_said(stand_in: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in("sbatch", "echo 'sbatch: error: Batch job submission failed: Invalid account' >&2; exit 1")
+    with pytest.raises(ConfigError, match="Slurm refuses sbatch: Batch job submission failed: Invalid account"):
+        ask("sbatch")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ConfigError, match="sbatch is not on the PATH"):
+        ask("sbatch")
+
+
+def test_variables_that_change_what_commands_mean_are_not_passed_on(stand_in: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept_from_them = ("SQUEUE_PARTITION", "SBATCH_TIMELIMIT", "SLURM_CLUSTERS", "MIDTRAIN_JOB", "RAY_ADDRESS")
+    for name in kept_from_them:
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+    stand_in("squeue", "env")
+    assert set(ask("squeue").split()) & {f"{name}=x" for name in kept_from_them} == set()
+    assert "SLURM_CONF=/etc/slurm.conf" in ask("squeue").split()
+
+
+def test_one_question_tells_of_all_jobs_and_an_accounting_that_is_not_there_of_none(stand_in: Stand) -> None:
+    stand_in("squeue", "echo x >> asked; echo '7|a|RUNNING|None|n1'; echo '9|c|RUNNING|None|n1'")
+    stand_in("sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
+    found = Slurm().look({"7": "a", "8": "b", "9": "another"})
+    assert {job: state.phase for job, state in found.items()} == {"7": "running", "8": "gone", "9": "gone"}
+
+
+def test_a_job_that_nobody_knows_any_more_is_gone(stand_in: Stand) -> None:
+    stand_in("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    stand_in("sacct", "echo '7|COMPLETED|None|n1'")
+    assert {job: state.word for job, state in Slurm().look({"7": "a", "8": "b"}).items()} == {"7": "COMPLETED", "8": ""}
+
+
+def test_jobs_of_a_controller_that_does_not_answer_are_unknown(stand_in: Stand) -> None:
+    stand_in("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    state = Slurm().look({"7": "a"})["7"]
+    assert state.phase == "unknown" and "does not answer" in state.why
+
+
+def test_a_job_of_another_key_is_not_cancelled(stand_in: Stand, tmp_path: Path) -> None:
+    stand_in("squeue", "echo '7|another|RUNNING|None|n1'")
+    stand_in("scancel", "touch cancelled")
+    Slurm().cancel("7", "a")
+    assert not (tmp_path / "cancelled").exists()
+    Slurm().cancel("7", "another")
+    assert (tmp_path / "cancelled").exists()
