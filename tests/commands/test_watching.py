@@ -1,0 +1,145 @@
+"""Runs that their platform has given up are submitted again, within their budget and unless somebody wants them to stay as they are."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.commands import watching
+from orchestrator.commands.console import Console
+from orchestrator.commands.job import run_job
+from orchestrator.commands.watching import submit_again
+from orchestrator.config.load import load_config
+from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.platforms.job import JobState
+from orchestrator.platforms.profiles import load_settings
+from orchestrator.platforms.submissions import Submission, begin_submission, end_submission
+from orchestrator.runs.attempts import CLUSTER, JOB, Stop, start_attempt, stop_attempt
+from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.stop_request import request_stop
+from orchestrator.tracking.metrics import MetricsFile
+from tests.support.prepared import make_run, write_prepared
+from tests.support.tiny import overrides
+
+IMAGE = "registry.example.com/midtrain@sha256:" + "ab" * 32
+ENDED = JobState(phase="ended", word="Failed", why="DeadlineExceeded")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("watching")
+    write_prepared(folder)
+    return folder
+
+
+@pytest.fixture
+def run(home: Path, tmp_path: Path) -> RunDirectory:
+    return make_run(load_config(overrides(home, **{"run.dir": tmp_path / "run"})))
+
+
+@pytest.fixture
+def submitted(monkeypatch: pytest.MonkeyPatch) -> list[RunDirectory]:
+    """The runs that were submitted again."""
+    runs: list[RunDirectory] = []
+    monkeypatch.setattr(watching, "relaunch", lambda run, *_: runs.append(run))
+    return runs
+
+
+def submit(run: RunDirectory, number: int = 1, from_step: int = 0) -> Submission:
+    settings = load_settings("kubernetes", [f"image={IMAGE}", "max_resubmissions=2"])[1]
+    known = Submission(
+        number=number, platform="kubernetes", profile="kubernetes", key=f"k{number}", from_step=from_step, job=f"run-{number}"
+    )
+    begin_submission(run, known, {"rayjob.yaml": "{}"}, settings)
+    end_submission(run, known)
+    return known
+
+
+def attempt(run: RunDirectory, reason_class: str | None) -> None:
+    number = start_attempt(run, world_size=1, from_step=0)
+    if reason_class:
+        stop_attempt(run, number, Stop(step=3, reason="because", reason_class=reason_class, exit_code=6))
+
+
+def made_step(run: RunDirectory, step: int) -> None:
+    file = MetricsFile(run.metrics, 0)
+    file.write({"step": step})
+    file.close()
+
+
+@pytest.mark.parametrize("reason_class", [None, "preempted", "infrastructure"])
+def test_what_another_try_can_mend_is_submitted_again(run: RunDirectory, submitted: list[RunDirectory], reason_class: str | None) -> None:
+    attempt(run, reason_class)
+    assert submit_again(run, (submit(run), ENDED), Console())
+    assert submitted == [run]
+
+
+@pytest.mark.parametrize("reason_class", ["data", "numerics", "user", "bug", "stopped", "done"])
+def test_what_it_cannot_mend_is_not(run: RunDirectory, submitted: list[RunDirectory], reason_class: str) -> None:
+    attempt(run, reason_class)
+    assert not submit_again(run, (submit(run), ENDED), Console())
+    assert submitted == []
+
+
+@pytest.mark.parametrize("phase", ["waiting", "running", "gone", "unknown"])
+def test_a_job_that_is_there_or_was_taken_away_is_left_alone(run: RunDirectory, submitted: list[RunDirectory], phase: str) -> None:
+    attempt(run, "infrastructure")
+    assert not submit_again(run, (submit(run), JobState(phase=phase)), Console())
+    assert submitted == []
+
+
+def test_a_run_that_somebody_has_asked_to_stop_is_left_alone(run: RunDirectory, submitted: list[RunDirectory]) -> None:
+    attempt(run, None)
+    request_stop(run, through_attempt=1)
+    assert not submit_again(run, (submit(run), ENDED), Console())
+    assert submitted == []
+
+
+def test_submissions_that_make_no_step_are_counted_and_progress_begins_the_count_anew(
+    run: RunDirectory, submitted: list[RunDirectory], capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempt(run, "infrastructure")
+    for number in (1, 2):
+        assert submit_again(run, (submit(run, number), ENDED), Console())
+    assert not submit_again(run, (submit(run, 3), ENDED), Console())
+    assert "3 submissions in a row made no step, and launch.max_resubmissions=2" in capsys.readouterr().err
+    made_step(run, 5)
+    assert submit_again(run, (submit(run, 4, from_step=5), ENDED), Console())
+    assert len(submitted) == 3
+
+
+def test_a_job_that_was_replaced_by_another_leaves_the_run_alone(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit(run, 1)
+    submit(run, 2)
+    monkeypatch.setenv("MIDTRAIN_RUN", str(run.root))
+    monkeypatch.setenv(JOB, "kubernetes:run-1")
+    with pytest.raises(ConfigError, match="was submitted again since, as job run-2 on kubernetes"):
+        run_job(Console())
+
+
+def test_a_job_does_not_begin_before_the_run_that_it_comes_after(home: Path, run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings("slurm", [f"after=[{home}/first]"])[1]
+    begin_submission(run, Submission(number=1, platform="slurm", profile="slurm", key="k", from_step=0), {"job.sh": ""}, settings)
+    monkeypatch.setenv("MIDTRAIN_RUN", str(run.root))
+    with pytest.raises(ConfigError, match=r"launch\.after=.*/first is planned and not finished"):
+        run_job(Console())
+
+
+def test_starts_of_a_job_that_come_to_no_checkpoint_have_an_end(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIDTRAIN_RUN", str(run.root))
+    monkeypatch.setenv(JOB, "slurm:7")
+    for restart in range(5):
+        monkeypatch.setenv(CLUSTER, f"7.{restart}")
+        for _ in range(2):  # attempts of one start count once
+            attempt(run, "infrastructure")
+    with pytest.raises(InfrastructureError, match="slurm:7 was started 5 times from the same step"):
+        run_job(Console())
+
+
+def test_settings_of_a_submission_that_cannot_be_read_are_said(run: RunDirectory) -> None:
+    known = submit(run)
+    path = run.launch / "1" / "settings.yaml"
+    path.write_text(yaml.safe_dump({"platform": "elsewhere"}))
+    attempt(run, None)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        submit_again(run, (known, ENDED), Console())
