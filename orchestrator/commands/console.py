@@ -1,5 +1,6 @@
 """What a person sees: tables, and progress with rate and time left. Not on a terminal, plain lines."""
 
+import re
 import sys
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+_FIGURE = re.compile(r"[-+~±]?[\d.]|$|never$")
 _PLAIN_EVERY_SECONDS = 10.0
 _RATE_MARKS = 50
 
@@ -44,10 +46,11 @@ class Console:
         self._err.print(text, style="yellow", markup=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table; every column but the first is aligned to the right."""
+        """Print a table. Columns of figures are aligned to the right, but for the first."""
         table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
         for index, column in enumerate(columns):
-            table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+            is_figures = index > 0 and all(_FIGURE.match(row[index]) for row in rows)
+            table.add_column(column, justify="right" if is_figures else "left", overflow="fold")
         for row in rows:
             table.add_row(*map(escape, row))
         self._out.print(table)

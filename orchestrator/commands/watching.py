@@ -43,7 +43,7 @@ def submit_again(run: RunDirectory, found: Standing | None, console: Console) ->
             )
         return False
     console.note(
-        f"{found[0].platform} has given {run.root} up: submitted again, {since} of launch.max_resubmissions={most} without progress"
+        f"{found[0].platform} has given {run.root} up: submitting it again, {since} of launch.max_resubmissions={most} without progress"
     )
     relaunch(run, [], console.aside())
     return True

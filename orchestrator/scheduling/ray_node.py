@@ -79,11 +79,13 @@ def start_command(options: argparse.Namespace, folder: Path) -> list[str]:
     """The words of `ray start`. Ports that are not named are the system's to choose, so that jobs on one node do not clash."""
     host, _, port = options.address.rpartition(":")
     own = (
-        ["--head", f"--node-ip-address={own_address(host)}", f"--port={port}", "--include-dashboard=false"]
+        ["--head", f"--node-ip-address={own_address(host)}", f"--port={port}", "--include-dashboard=false", "--no-monitor"]
         if options.head
         else [f"--address={socket.gethostbyname(host)}:{port}"]
     )
     sizes = [f"--num-cpus={options.num_cpus}", f"--num-gpus={options.num_gpus}", f"--object-store-memory={_object_store_bytes()}"]
+    # Neither scales anything nor copies logs to a driver that does not read them: two processes less a node.
+    sizes += ["--include-log-monitor=false"]
     ports = ["--min-worker-port=0", "--max-worker-port=0", f"--dashboard-agent-listen-port={_free_port()}"]
     ports += [f"--ray-client-server-port={_free_port()}", "--disable-usage-stats"] if options.head else []
     return [str(Path(sys.executable).with_name("ray")), "start", "--block", f"--temp-dir={folder}", *own, *sizes, *ports]

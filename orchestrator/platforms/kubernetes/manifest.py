@@ -117,7 +117,7 @@ def _pods(job: Job, settings: KubernetesSettings, run: RunDirectory, name: str) 
         },
         "shm": {"head": _HEAD_SHM, "worker": settings.shm},
         "ray_start": {
-            "head": _ray_start(0, 0, _SMALLEST_OBJECT_STORE_BYTES),
+            "head": _ray_start(0, 0, _SMALLEST_OBJECT_STORE_BYTES) | {"no-monitor": "true"},  # nothing here is scaled
             "worker": _ray_start(job.shape.ranks_per_node, job.shape.gpus_per_node, _object_store_bytes(settings.shm)),
         },
         "environment": {"head": _literal({**everywhere, **own}), "worker": _literal(everywhere)},
@@ -138,7 +138,8 @@ def _pods(job: Job, settings: KubernetesSettings, run: RunDirectory, name: str) 
 
 
 def _ray_start(cpus: int, gpus: int, object_store_bytes: int) -> dict[str, str]:
-    return {"num-cpus": str(cpus), "num-gpus": str(gpus), "object-store-memory": str(object_store_bytes)}
+    sizes = {"num-cpus": str(cpus), "num-gpus": str(gpus), "object-store-memory": str(object_store_bytes)}
+    return sizes | {"include-log-monitor": "false"}  # it would copy logs to a driver that does not read them
 
 
 def _object_store_bytes(shm: str) -> int:
