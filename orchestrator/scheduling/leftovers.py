@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import psutil
 from orchestrator.scheduling.processes import end_trees
 
 _PREFIX = "midtrain-"
+_TRIES, _AGAIN_SECONDS = 10, 0.2
 _OWNER = ".owner"  # locked by the process that the directory belongs to, for as long as it lives
 _MARK = "MIDTRAIN_FOLDER"  # in the environment of every process that was started for a directory
 
@@ -31,7 +33,7 @@ def own_folder() -> Iterator[Path]:
             yield folder
         finally:
             del os.environ[_MARK]
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 def _claim() -> tuple[Path, TextIO]:
@@ -62,7 +64,18 @@ def _sweep(folder: Path) -> None:
         except BlockingIOError:
             return
         end_trees(users_of(folder))
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a directory that dying processes may still write to. Its owner's file goes last, or no later `sweep` would try again."""
+    for _ in range(_TRIES):
+        for path in folder.glob("*"):  # not the owner's: its name begins with a dot
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        if not any(folder.glob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        time.sleep(_AGAIN_SECONDS)
 
 
 def users_of(folder: Path) -> list[psutil.Process]:

@@ -14,7 +14,8 @@ from tests.support.tiny import write_corpora, write_model
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^\$ (.+)$", README, flags=re.MULTILINE)
+HERE = re.sub(r"^## On a cluster$.*?(?=^Secrets)", "", README, flags=re.MULTILINE | re.DOTALL)  # those are run in tests/clusters
+COMMANDS = re.findall(r"^\$ (.+)$", HERE, flags=re.MULTILINE)
 SMALL = {  # the README's sizes, and what a tiny model takes in seconds
     "total_tokens: 50_000_000": "total_tokens: 1280",
     "sequence_length: 2048": "sequence_length: 32",

@@ -66,3 +66,21 @@ def test_a_directory_goes_with_its_context() -> None:
         sweep()
         assert folder.is_dir()
     assert not folder.exists()
+
+
+WRITES_ON = """
+import pathlib, sys, time
+until = time.monotonic() + 1
+while time.monotonic() < until:
+    for name in ("session", "session/logs"):
+        (pathlib.Path(sys.argv[1]) / name).mkdir(exist_ok=True)
+"""
+
+
+def test_a_directory_that_a_dying_process_still_writes_to_goes_all_the_same() -> None:
+    with own_folder() as folder:
+        writer = subprocess.Popen([sys.executable, "-c", WRITES_ON, str(folder)], env={}, stderr=subprocess.DEVNULL)
+        wait_for(lambda: (folder / "session").exists())
+    writer.wait()
+    sweep()
+    assert not folder.exists()

@@ -19,7 +19,8 @@ _TOPOLOGY_ANNOTATION = "kueue.x-k8s.io/podset-required-topology"
 _STAY = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 _OBJECT_STORE_BYTES = 2 << 30  # blocks of the feed are all that goes through it
 _SMALLEST_OBJECT_STORE_BYTES = 128 << 20
-_HEAD_SHM = "256Mi"
+_HEAD_SHM, _SMALL_HEAD_SHM = "1Gi", "512Mi"  # no ranks are there; the larger one is what the doctor asks of any machine
+_SMALL_HEAD_BYTES = 4 << 30
 _SUBMITTER = {"cpu": "500m", "memory": "512Mi"}
 _SUBMITTER_RETRIES = 10
 _EVERYWHERE = {
@@ -115,7 +116,7 @@ def _pods(job: Job, settings: KubernetesSettings, run: RunDirectory, name: str) 
             "worker": resources,
             "submitter": _SUBMITTER,
         },
-        "shm": {"head": _HEAD_SHM, "worker": settings.shm},
+        "shm": {"head": _head_shm(settings.head_memory), "worker": settings.shm},
         "ray_start": {
             "head": _ray_start(0, 0, _SMALLEST_OBJECT_STORE_BYTES) | {"no-monitor": "true"},  # nothing here is scaled
             "worker": _ray_start(job.shape.ranks_per_node, job.shape.gpus_per_node, _object_store_bytes(settings.shm)),
@@ -140,6 +141,10 @@ def _pods(job: Job, settings: KubernetesSettings, run: RunDirectory, name: str) 
 def _ray_start(cpus: int, gpus: int, object_store_bytes: int) -> dict[str, str]:
     sizes = {"num-cpus": str(cpus), "num-gpus": str(gpus), "object-store-memory": str(object_store_bytes)}
     return sizes | {"include-log-monitor": "false"}  # it would copy logs to a driver that does not read them
+
+
+def _head_shm(memory: str) -> str:
+    return _HEAD_SHM if as_bytes(memory) >= _SMALL_HEAD_BYTES else _SMALL_HEAD_SHM
 
 
 def _object_store_bytes(shm: str) -> int:
