@@ -25,7 +25,6 @@ _RUN, _LOG = "MIDTRAIN_RUN", "MIDTRAIN_LOG"
 # Of the classes of law 5, those that another start without a change cannot mend.
 _MOST_STARTS = 5
 _FINAL = {"user": errors.ConfigError, "data": errors.DataError, "numerics": errors.NumericsError, "bug": errors.RankFailedError}
-OVER_FOR_GOOD = ("stopped", *_FINAL)
 
 
 def run_job(console: Console) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.commands.console import Console, duration
-from orchestrator.commands.job import OVER_FOR_GOOD
 from orchestrator.commands.jobs import Standing, is_its_own, job_of, jobs_of
 from orchestrator.config.secrets import refuse_secrets
 from orchestrator.corpus.storage import is_url
@@ -17,7 +16,7 @@ from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.platforms.job import JobState
 from orchestrator.report.goodput import account
-from orchestrator.runs.attempts import Status, read_status
+from orchestrator.runs.attempts import OVER_FOR_GOOD, Status, read_status
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from orchestrator.checkpoints.store import is_committed, step_directory
 from orchestrator.commands.console import Console
-from orchestrator.commands.job import OVER_FOR_GOOD
 from orchestrator.commands.jobs import Standing, is_its_own, job_id, job_of
 from orchestrator.config.load import dump_config
 from orchestrator.config.schema import Config
@@ -30,7 +29,7 @@ from orchestrator.platforms.submissions import (
     newest_submission,
     only_launcher,
 )
-from orchestrator.runs.attempts import read_status
+from orchestrator.runs.attempts import OVER_FOR_GOOD, read_status
 from orchestrator.runs.directory import RunDirectory, create_run
 from orchestrator.runs.lines import read_lines
 from orchestrator.runs.stop_request import withdraw_stop

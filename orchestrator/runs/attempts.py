@@ -16,6 +16,7 @@ from orchestrator.runs.lines import append_line, read_lines
 from orchestrator.runs.locks import is_held, only_holder
 
 JOB = "MIDTRAIN_JOB"  # the platform's job that this process belongs to, as slurm:123
+OVER_FOR_GOOD = ("stopped", "user", "data", "numerics", "bug")  # classes of law 5 that another start without a change cannot mend
 CLUSTER = "MIDTRAIN_CLUSTER"  # of the Ray cluster that a job has started for itself: what no other start of a job has
 
 
