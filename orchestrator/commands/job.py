@@ -12,7 +12,7 @@ from orchestrator.commands.training import resume
 from orchestrator.config.load import read_config
 from orchestrator.errors import ConfigError, InfrastructureError, InterruptedRunError
 from orchestrator.platforms.submissions import kept_settings, newest_submission
-from orchestrator.runs.attempts import JOB, newest_start, read_status, starts_without_progress
+from orchestrator.runs.attempts import JOB, OVER_FOR_GOOD, newest_start, read_status, starts_without_progress
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import raise_fence
 from orchestrator.runs.locks import is_held
@@ -22,9 +22,8 @@ DOCTOR, REPORT = "MIDTRAIN_DOCTOR", "doctor.json"  # a job that looks at its nod
 _LOOK_SECONDS = 0.5
 _BESIDE_GRACE_SECONDS = 60.0
 _RUN, _LOG = "MIDTRAIN_RUN", "MIDTRAIN_LOG"
-# Of the classes of law 5, those that another start without a change cannot mend.
 _MOST_STARTS = 5
-_FINAL = {"user": errors.ConfigError, "data": errors.DataError, "numerics": errors.NumericsError, "bug": errors.RankFailedError}
+_ERRORS = {"user": errors.ConfigError, "data": errors.DataError, "numerics": errors.NumericsError, "bug": errors.RankFailedError}
 
 
 def run_job(console: Console) -> None:
@@ -69,9 +68,9 @@ def _refuse_useless(run: RunDirectory) -> None:
             )
     if job is None or status.job != job:
         return
-    if status.reason_class in _FINAL:
+    if status.reason_class in OVER_FOR_GOOD:
         message = f"{status.reason} Another start of the same job would end like it; mend it, then resume."
-        raise _FINAL[status.reason_class](message)
+        raise _ERRORS[status.reason_class](message)
     if (starts := starts_without_progress(run, job)) >= _MOST_STARTS:
         raise InfrastructureError(
             f"{run.root}: {job} was started {starts} times from the same step, and no checkpoint was made in between. See its stops in "

@@ -151,10 +151,10 @@ def all_statuses(place: str | None, console: Console, submit_again: SubmitAgain)
     if place and is_url(place):
         return [_status_from(place.rstrip("/"), console)]
     runs = [RunDirectory(Path(place).absolute())] if place else find_runs(Path("runs"))
-    return [row for run, found in zip(runs, jobs_of(runs), strict=True) if (row := _row_of(run, found, console, submit_again))]
+    return [_row_of(run, found, console, submit_again) for run, found in zip(runs, jobs_of(runs), strict=True)]
 
 
-def _row_of(run: RunDirectory, found: Standing | None, console: Console, submit_again: SubmitAgain) -> dict[str, Any] | None:
+def _row_of(run: RunDirectory, found: Standing | None, console: Console, submit_again: SubmitAgain) -> dict[str, Any]:
     """One run, submitted again if need be. What is wrong with it does not keep the others from being shown."""
     try:
         if submit_again(run, found, console):
