@@ -10,31 +10,13 @@ from tests.chaos.breaking import command, ended, traces, train
 from tests.corpus.conftest import s3 as s3
 from tests.second_home.conftest import bucket as bucket
 from tests.second_home.conftest import fickle as fickle
+from tests.support.cases import Cases
 from tests.support.tiny import write_everything
 
-_costs: list[tuple[str, str, float]] = []
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "chaos" in Path(item.path).parts:
-            item.add_marker(pytest.mark.chaos)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report = yield
-    if call.when == "call" and "chaos" in Path(item.path).parts:
-        _costs.append((item.name.removeprefix("test_").replace("_", " "), report.outcome, call.duration))  # type: ignore[attr-defined]
-    return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _costs:
-        width = max(len(name) for name, _, _ in _costs)
-        terminalreporter.write_sep("-", "chaos: seconds that each case took")
-        for name, outcome, seconds in _costs:
-            terminalreporter.write_line(f"{name:<{width}}  {outcome:<7} {seconds:6.1f}")
+_cases = Cases("chaos")
+pytest_collection_modifyitems = _cases.pytest_collection_modifyitems
+pytest_runtest_makereport = _cases.pytest_runtest_makereport
+pytest_terminal_summary = _cases.pytest_terminal_summary
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +40,7 @@ def reference(folder: Path) -> Path:
     began = time.monotonic()
     with train(run, folder) as process:
         ended(process)
-    _costs.append(("(the undisturbed run)", "", time.monotonic() - began))
+    _cases.add("(the undisturbed run)", "", time.monotonic() - began)
     return run
 
 

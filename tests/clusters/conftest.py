@@ -18,31 +18,13 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.platforms.kubernetes.client import Api
 from tests.chaos.breaking import command, ended, train
 from tests.clusters.launched import cancel
+from tests.support.cases import Cases
 from tests.support.tiny import overrides, write_everything
 
-_costs: list[tuple[str, str, float]] = []
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "clusters" in Path(item.path).parts:
-            item.add_marker(pytest.mark.clusters)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report = yield
-    if call.when == "call" and "clusters" in Path(item.path).parts:
-        _costs.append((item.name.removeprefix("test_").replace("_", " "), report.outcome, call.duration))  # type: ignore[attr-defined]
-    return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _costs:
-        width = max(len(name) for name, _, _ in _costs)
-        terminalreporter.write_sep("-", "clusters: seconds that each case took")
-        for name, outcome, seconds in _costs:
-            terminalreporter.write_line(f"{name:<{width}}  {outcome:<7} {seconds:6.1f}")
+_cases = Cases("clusters")
+pytest_collection_modifyitems = _cases.pytest_collection_modifyitems
+pytest_runtest_makereport = _cases.pytest_runtest_makereport
+pytest_terminal_summary = _cases.pytest_terminal_summary
 
 
 def missing(what: str) -> None:
