@@ -125,7 +125,7 @@ def test_the_report_and_the_status_for_scripts_have_every_figure(folder: Path, r
     assert report["heldout"]["spec"]["after"] < report["heldout"]["spec"]["before"]
     assert report["realised_share"] == pytest.approx({"spec": 0.25, "code": 0.25, "docs": 0.5})
     status = as_json("status", str(run), "--json", folder=folder)
-    assert {"state": "finished", "step": 10, "steps": 10, "attempts": 1, "class": "done", "exit_code": 0}.items() <= status.items()
+    assert {"state": "finished", "step": 10, "steps": 10, "attempts": 1, "reason_class": "done", "exit_code": 0}.items() <= status.items()
 
 
 def half_done(run: Path, name: str) -> Path:
@@ -186,7 +186,7 @@ def test_without_a_budget_a_killed_rank_ends_the_run_with_a_reason_and_resume_go
     assert driver.returncode == 6, output
     assert "Traceback" not in output
     status = as_json("status", str(killed), "--json", folder=folder)
-    assert {"state": "stopped", "class": "infrastructure", "exit_code": 6}.items() <= status.items()
+    assert {"state": "stopped", "reason_class": "infrastructure", "exit_code": 6}.items() <= status.items()
 
     done = midtrain("resume", str(killed), folder=folder)
     assert done.returncode == 0, done.stderr
@@ -201,7 +201,7 @@ def test_a_run_that_is_asked_to_stop_says_so_and_asks_to_be_requeued(folder: Pat
         output, _ = driver.communicate(timeout=120)
     assert driver.returncode == 75, output
     status = as_json("status", str(asked), "--json", folder=folder)
-    assert {"state": "stopped", "class": "preempted", "exit_code": 75}.items() <= status.items()
+    assert {"state": "stopped", "reason_class": "preempted", "exit_code": 75}.items() <= status.items()
     behind = midtrain("resume", str(asked), "--until-step", "5", folder=folder)
     assert (behind.returncode, f"has a checkpoint of step {status['step']} already" in behind.stderr) == (2, True), behind.stderr
 
