@@ -22,7 +22,8 @@ SCRIPT = "job.sh"
 _TRIES = 3
 _SUBMIT_SECONDS = 120.0
 _FIND_AGAIN_SECONDS = (1.0, 5.0, 15.0, 30.0)
-_LATE_SECONDS = 30  # signals before the time limit come up to this late
+_LATE_SECONDS = 30  # signals before the time limit come up to this late,
+_EARLY_SECONDS = 60  # and up to this early
 
 
 class Slurm:
@@ -102,11 +103,12 @@ def _check_times(job: Job, settings: SlurmSettings) -> None:
             f"launch.stop_before_seconds={before} is less than scheduling.preemption.grace_seconds={grace:g} and the {_LATE_SECONDS} s "
             f"that Slurm's signals can be late. Set it to {grace + _LATE_SECONDS:g} or more."
         )
-    least = before + job.first_checkpoint_seconds
+    least = before + _EARLY_SECONDS + job.first_checkpoint_seconds
     if limit <= least:
         raise ConfigError(
-            f"launch.time_limit={settings.time_limit} is {limit:,} s, and the run is asked to stop {before:,} s before its end, so it "
-            f"would not come to its first checkpoint, {job.first_checkpoint_seconds:,.0f} s after its start. Set it to more than "
+            f"launch.time_limit={settings.time_limit} is {limit:,} s, and the run is asked to stop {before:,} s before its end, or up to "
+            f"{_EARLY_SECONDS} s earlier, as Slurm's signals are. It might not come to its first checkpoint, "
+            f"{job.first_checkpoint_seconds:,.0f} s after its start. Set it to more than "
             f"{least:,.0f} s, or lower checkpoints.insurance_minutes or launch.stop_before_seconds."
         )
 

@@ -66,7 +66,7 @@ def wait_for_attempt(run: Path, number: int, seconds: float = 120) -> None:
 
 def wait_for_state(run: Path, *states: str, seconds: float = 180) -> None:
     """Until the platform and the ledger say that a run is in one of some states."""
-    wait_for(lambda: status(run).state in states, seconds, every=0.5)
+    wait_for(lambda: status(run).state in states, seconds, every=1.0)
 
 
 def log(run: Path) -> str:

@@ -15,7 +15,7 @@ import yaml
 from orchestrator.platforms.kubernetes.client import Api
 from orchestrator.resources import resource
 from tests.chaos.breaking import EVERY, FAULTS, classes, events, finishes, last_step, wait_for
-from tests.clusters.launched import attempts, log, midtrain, wait_for_attempt, wait_for_state, wait_for_step, words
+from tests.clusters.launched import attempts, midtrain, wait_for_attempt, wait_for_state, wait_for_step, words
 
 IMAGE = "registry.example.com/midtrain@sha256:" + "ab" * 32
 SITE: dict[str, object] = {
@@ -106,20 +106,13 @@ def lab(kubernetes_lab: str, *words: str) -> None:
     subprocess.run([kubernetes_lab, *words], check=True, timeout=60, capture_output=True)
 
 
-def test_a_run_completes_and_a_second_launch_attaches_to_it(cluster: Cluster, folder: Path, reference: Path) -> None:
-    run = folder / "runs" / "kube-whole"
-    name = cluster.launch(run)
-    assert cluster.launch(run) == name
-    wait_for_state(run, "finished")
-    assert attempts(run) == [(f"kubernetes:{name}", "done")]
-    finishes(run, reference)
-    assert "starting" in midtrain("logs", str(run), folder=folder)  # the head and its logs may be gone; these are the run's own
-
-
-def test_a_run_that_is_suspended_saves_and_goes_on_in_a_new_cluster(cluster: Cluster, folder: Path, reference: Path) -> None:
+def test_a_run_that_is_suspended_goes_on_and_one_that_is_asked_to_stop_is_not_retried_and_completes_when_resumed(
+    cluster: Cluster, folder: Path, reference: Path
+) -> None:
     run = folder / "runs" / "kube-suspended"
     (folder / "fault").touch()
     name = cluster.launch(run, slow=True)
+    assert cluster.launch(run, slow=True) == name  # attached to
     wait_for_step(run, 5)
     cluster.suspend(name, suspend=True)
     wait_for(lambda: cluster.state(name) == "Suspended", 120, every=0.5)
@@ -128,9 +121,16 @@ def test_a_run_that_is_suspended_saves_and_goes_on_in_a_new_cluster(cluster: Clu
     assert events(run, "saved")[-1]["step"] % EVERY, "a save at the step at which it was asked to stop"
     cluster.suspend(name, suspend=False)
     wait_for_attempt(run, 2)
+    wait_for_step(run, last_step(run) + 1)
+    assert "which is saved" in midtrain("stop", str(run), folder=folder)
+    wait_for(lambda: cluster.state(name) == "Complete", 60, every=0.5)
+    assert attempts(run)[1:] == [(f"kubernetes:{name}", "stopped")]
     (folder / "fault").unlink()
+    midtrain("resume", str(run), folder=folder)
     wait_for_state(run, "finished")
+    assert attempts(run)[2:] == [(f"kubernetes:{name[:-1]}2", "done")]
     finishes(run, reference)
+    assert "starting" in midtrain("logs", str(run), folder=folder)  # the heads and their logs may be gone; these are the run's own
 
 
 def test_a_worker_that_is_killed_and_a_node_that_is_lost_are_replaced(
@@ -138,7 +138,7 @@ def test_a_worker_that_is_killed_and_a_node_that_is_lost_are_replaced(
 ) -> None:
     run = folder / "runs" / "kube-worker"
     (folder / "fault").touch()
-    cluster.launch(run, slow=True, changes={"scheduling.deadlines.start": 40, "scheduling.deadlines.step": 15})
+    cluster.launch(run, slow=True, changes={"scheduling.deadlines.start": 30, "scheduling.deadlines.step": 20})
     wait_for_step(run, 3)
     lab(kubernetes_lab, "kill-pod", cluster.pod("worker")["metadata"]["name"], "-n", cluster.namespace)
     wait_for_attempt(run, 2)
@@ -156,21 +156,32 @@ def test_a_worker_that_is_killed_and_a_node_that_is_lost_are_replaced(
     finishes(run, reference)
 
 
-def test_a_head_that_is_killed_is_replaced_and_a_run_whose_deadline_has_passed_is_submitted_again(
-    cluster: Cluster, folder: Path, reference: Path, kubernetes_lab: str
-) -> None:
+def test_a_head_that_is_killed_is_replaced(cluster: Cluster, folder: Path, reference: Path, kubernetes_lab: str) -> None:
     run = folder / "runs" / "kube-head"
     (folder / "fault").touch()
-    first = cluster.launch(run, slow=True, changes={"launch.time_limit": "0:02:00"})
+    name = cluster.launch(run, slow=True)
     wait_for_step(run, 3)
     lab(kubernetes_lab, "kill-pod", cluster.pod("head")["metadata"]["name"], "-n", cluster.namespace)
     wait_for_attempt(run, 2)  # the submitter has given the run to the new head
-    wait_for(lambda: cluster.state(first) == "Failed", 180, every=0.5)
-    wait_for_submission(run, folder)
     (folder / "fault").unlink()
-    wait_for_state(run, "finished", seconds=240)
+    wait_for_state(run, "finished")
+    assert {job for job, _ in attempts(run)} == {f"kubernetes:{name}"}
+    finishes(run, reference)
+
+
+def test_a_run_whose_deadline_has_passed_is_submitted_again_by_status(cluster: Cluster, folder: Path, reference: Path) -> None:
+    run = folder / "runs" / "kube-deadline"
+    (folder / "fault").touch()
+    name = cluster.launch(run, slow=True, changes={"launch.time_limit": "0:01:20"})
+    wait_for(lambda: cluster.state(name) == "Failed", 180, every=0.5)
+    (folder / "fault").unlink()
+
+    def is_finished() -> bool:
+        return '"state": "finished"' in midtrain("status", str(run), "--json", folder=folder)
+
+    wait_for(is_finished, 300, every=2.0)
     jobs = [job for job, _ in attempts(run)]
-    assert jobs[:2] == [f"kubernetes:{first}"] * 2 and jobs[-1] == f"kubernetes:{first[:-1]}2"
+    assert (jobs[0], jobs[-1]) == (f"kubernetes:{name}", f"kubernetes:{name[:-1]}2")
     finishes(run, reference)
 
 
@@ -179,24 +190,3 @@ def test_the_doctor_looks_at_the_nodes_that_a_run_would_have(cluster: Cluster, f
     report = json.loads(said[said.index("{\n") : said.rindex("}") + 1])
     assert report["is_good"]
     assert "2 ranks on 2 nodes" in next(found["value"] for found in report["findings"] if found["check"] == "all-reduce of 16 MiB")
-
-
-def wait_for_submission(run: Path, folder: Path) -> None:
-    """With `midtrain status` now and then, which submits what the operator has given up."""
-
-    def is_there() -> bool:
-        midtrain("status", str(run), folder=folder)
-        return (run / "launch" / "2").exists()
-
-    wait_for(is_there, 240, every=2.0)
-
-
-def test_a_run_that_is_asked_to_stop_saves_and_is_not_retried(cluster: Cluster, folder: Path) -> None:
-    run = folder / "runs" / "kube-stopped"
-    (folder / "fault").touch()
-    name = cluster.launch(run, slow=True)
-    wait_for_step(run, 3)
-    assert "which is saved" in midtrain("stop", str(run), folder=folder)
-    wait_for(lambda: cluster.state(name) == "Complete", 60, every=0.5)
-    assert [ending for _, ending in attempts(run)] == ["stopped"]
-    assert "midtrain stop" in log(run)

@@ -94,7 +94,7 @@ def test_what_the_profile_names_stands_on_lines_of_its_own() -> None:
             ["stop_before_seconds=100"],
             r"launch\.stop_before_seconds=100 is less than scheduling\.preemption\.grace_seconds=120 .* Set it to 150",
         ),
-        (["time_limit='0:30:00'"], r"launch\.time_limit=0:30:00 is 1,800 s.* first checkpoint, 1,200 s.* more than 2,100 s"),
+        (["time_limit='0:30:00'"], r"launch\.time_limit=0:30:00 is 1,800 s.* first checkpoint, 1,200 s.* more than 2,160 s"),
     ],
 )
 def test_times_that_cannot_work_are_refused(words: list[str], said: str) -> None:
