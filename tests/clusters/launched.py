@@ -56,15 +56,15 @@ def attempts(run: Path) -> list[tuple[str, str]]:
     return [(line["job"], ends.get(line["attempt"], "none")) for line in lines if line["event"] == "start"]
 
 
-def wait_for_step(run: Path, step: int, seconds: float = 120) -> None:
+def wait_for_step(run: Path, step: int, seconds: float = 240) -> None:
     wait_for(lambda: last_step(run) >= step, seconds, every=0.1)
 
 
-def wait_for_attempt(run: Path, number: int, seconds: float = 120) -> None:
+def wait_for_attempt(run: Path, number: int, seconds: float = 240) -> None:
     wait_for(lambda: len(attempts(run)) >= number, seconds, every=0.1)
 
 
-def wait_for_state(run: Path, *states: str, seconds: float = 180) -> None:
+def wait_for_state(run: Path, *states: str, seconds: float = 240) -> None:
     """Until the platform and the ledger say that a run is in one of some states."""
     wait_for(lambda: status(run).state in states, seconds, every=1.0)
 

@@ -115,7 +115,7 @@ def test_a_run_that_is_suspended_goes_on_and_one_that_is_asked_to_stop_is_not_re
     assert cluster.launch(run, slow=True) == name  # attached to
     wait_for_step(run, 5)
     cluster.suspend(name, suspend=True)
-    wait_for(lambda: cluster.state(name) == "Suspended", 120, every=0.5)
+    wait_for(lambda: cluster.state(name) == "Suspended", 180, every=0.5)
     wait_for_state(run, "queued", seconds=60)  # its pods are still there, and save
     assert attempts(run) == [(f"kubernetes:{name}", "preempted")]
     assert events(run, "saved")[-1]["step"] % EVERY, "a save at the step at which it was asked to stop"
@@ -123,7 +123,7 @@ def test_a_run_that_is_suspended_goes_on_and_one_that_is_asked_to_stop_is_not_re
     wait_for_attempt(run, 2)
     wait_for_step(run, last_step(run) + 1)
     assert "which is saved" in midtrain("stop", str(run), folder=folder)
-    wait_for(lambda: cluster.state(name) == "Complete", 60, every=0.5)
+    wait_for(lambda: cluster.state(name) == "Complete", 120, every=0.5)
     assert attempts(run)[1:] == [(f"kubernetes:{name}", "stopped")]
     (folder / "fault").unlink()
     midtrain("resume", str(run), folder=folder)
@@ -142,12 +142,12 @@ def test_a_worker_that_is_killed_and_a_node_that_is_lost_are_replaced(
     wait_for_step(run, 3)
     lab(kubernetes_lab, "kill-pod", cluster.pod("worker")["metadata"]["name"], "-n", cluster.namespace)
     wait_for_attempt(run, 2)
-    wait_for(lambda: last_step(run) < 3, 120, every=0.1)  # it began anew
+    wait_for(lambda: last_step(run) < 3, 240, every=0.1)  # it began anew
     wait_for_step(run, 4)
     node = cluster.pod("worker")["spec"]["nodeName"]
     lab(kubernetes_lab, "fail-node", node)
     try:
-        wait_for_attempt(run, 4, seconds=240)  # the third one waits for the node in vain, and the fourth is in another cluster
+        wait_for_attempt(run, 4, seconds=300)  # the third one waits for the node in vain, and the fourth is in another cluster
         (folder / "fault").unlink()
         wait_for_state(run, "finished")
     finally:
