@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 TORCH_IN_RANGE := import sys, torch; v = tuple(int(part) for part in torch.__version__.split(".")[:2]); sys.exit(not (2, 8) <= v < (3, 0))
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: demo test test-chaos test-clusters test-slurm test-kubernetes check format setup clean bench-data bench-train
+.PHONY: demo test test-chaos test-clusters check format setup clean bench-data bench-train
 
 demo: $(READY)
 	$(BIN)/midtrain demo
@@ -27,13 +27,7 @@ test-chaos: $(READY)
 
 # Needs a Slurm, a Kubernetes cluster, or both; what is missing is skipped, unless MIDTRAIN_REQUIRE_CLUSTERS=1. See docs/launch.md.
 test-clusters: $(READY)
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-slurm test-kubernetes
-
-test-slurm: $(READY)
-	$(BIN)/python -m pytest tests/clusters/test_slurm.py tests/platforms/test_slurm_client.py tests/platforms/test_slurm_script.py -m clusters
-
-test-kubernetes: $(READY)
-	$(BIN)/python -m pytest tests/clusters/test_kubernetes.py tests/platforms/kubernetes -m clusters
+	$(BIN)/python -m pytest tests/clusters tests/platforms -m clusters
 
 check: $(READY)
 	$(BIN)/ruff format --check --quiet .

@@ -7,6 +7,7 @@ they have saved: they are started with those signals blocked, ranks take them ag
 
 import argparse
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from orchestrator.errors import DataError
+from orchestrator.errors import DataError, InfrastructureError
 from orchestrator.runs.attempts import CLUSTER, newest_cluster
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.scheduling.leftovers import own_folder, sweep, users_of
@@ -32,6 +33,7 @@ _AGAIN_SECONDS = 5.0
 _LEDGER_SECONDS = 20.0
 _STEADY_SECONDS = 600.0  # what has been up for so long begins to count anew
 _MOST_STARTS = 5
+_PORTS = range(20_000, 32_000)  # below those that the system gives out, which one of Ray's servers could get before another uses its own
 _SAID = "said"  # what `ray start` prints: of use only when it fails
 _LAST_LINES = 15
 _BLOCKED = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
@@ -76,7 +78,7 @@ def keep_node(command: Sequence[str], folder: Path, starts: int, over: threading
 
 
 def start_command(options: argparse.Namespace, folder: Path) -> list[str]:
-    """The words of `ray start`. Ports that are not named are the system's to choose, so that jobs on one node do not clash."""
+    """The words of `ray start`. No port is fixed, so that jobs on one node do not clash; those not named are the system's to choose."""
     host, _, port = options.address.rpartition(":")
     own = (
         ["--head", f"--node-ip-address={own_address(host)}", f"--port={port}", "--include-dashboard=false", "--no-monitor"]
@@ -120,9 +122,11 @@ def _object_store_bytes() -> int:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise InfrastructureError(f"no port from {_PORTS.start} to {_PORTS.stop} is free on {socket.gethostname()}. See `ss -ltnp` there.")
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,39 +44,6 @@ def job_id(said: str) -> str:
     found = re.search(r"as job (\S+?)[.:]", said)
     assert found, said
     return found[1]
-
-
-def test_a_run_completes_and_a_second_launch_attaches_to_it(folder: Path, reference: Path) -> None:
-    run = folder / "runs" / "whole"
-    said = launch(run, folder)
-    assert f"is submitted already, as job {job_id(said)}" in launch(run, folder)
-    assert "holds a run with another config" in launch(run, folder, code=2, changes={"training.learning_rate": 0.02})
-    token = token_of(run)
-    wait_for_state(run, "finished")
-    assert [path for path in run.rglob("*") if path.is_file() and token in path.read_bytes()] == []
-    assert attempts(run) == [(f"slurm:{job_id(said)}", "done")]
-    finishes(run, reference)
-    assert "is finished" in launch(run, folder)
-
-
-def token_of(run: Path) -> bytes:
-    """The token of a run's Ray cluster, which no command line has."""
-    found: set[str] = set()
-
-    def look() -> bool:
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                variables = process.environ()
-                if variables.get("MIDTRAIN_RUN") == str(run) and "RAY_AUTH_TOKEN" in variables:
-                    found.add(variables["RAY_AUTH_TOKEN"])
-        return bool(found)
-
-    wait_for(look, 120, every=0.2)
-    wait_for_step(run, 1)
-    (token,) = found
-    lines = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert len(token) == 64 and "gcs_server" in lines and token not in lines
-    return token.encode()
 
 
 def test_a_run_that_is_preempted_goes_on_and_again_when_a_node_is_powered_off(folder: Path, reference: Path, slurm_lab: str) -> None:
@@ -141,28 +109,59 @@ def is_ours(process: psutil.Process) -> bool:
         return False
 
 
-def test_a_run_that_is_asked_to_stop_saves_and_one_that_is_cancelled_says_so_and_a_controller_that_is_down_is_asked_again(
+def test_a_second_launch_attaches_and_a_run_that_is_asked_to_stop_saves_and_is_resumed_and_cancelled_and_each_is_said(
     folder: Path, slurm_lab: str
 ) -> None:
     run = folder / "runs" / HOSTILE / "stopped"
     changes = {"run.dir": "'" + str(run).replace("'", "\\'") + "'"}
     (folder / "fault").touch()
-    with without_controller(slurm_lab):
-        assert "controller does not answer" in launch(run, folder, code=6, changes=changes)
-        assert not run.exists()
-    launch(run, folder, slow=True, changes=changes)
+    first = job_id(launch(run, folder, slow=True, changes=changes))
+    assert f"is submitted already, as job {first}" in launch(run, folder, slow=True, changes=changes)
+    assert "holds a run with another config" in launch(run, folder, code=2, changes=changes | {"training.learning_rate": 0.02})
+    token = token_of(run)
     wait_for_step(run, 3)
     assert "which is saved" in midtrain("stop", str(run), folder=folder)
-    assert [ending for _, ending in attempts(run)] == ["stopped"]  # and it is not requeued:
-    number = job_id(midtrain("resume", str(run), folder=folder, slow=True))  # waits until the job before is gone
-    wait_for(lambda: sum(line["event"] == "placed" for line in read_lines(run / "attempts.jsonl")) == 2, 240, every=0.2)
-    with without_controller(slurm_lab):  # a moment after its start, as the controller writes down what it knows every five seconds
-        assert (status(run).platform_state or "").startswith("unknown")
-    assert (status(run).platform_state or "").startswith("RUNNING")
-    slurm("scancel", number)
+    assert attempts(run) == [(f"slurm:{first}", "stopped")]  # and it is not requeued:
+    second = job_id(midtrain("resume", str(run), folder=folder, slow=True))  # waits until the job before is gone
+    wait_for(lambda: sum(line["event"] == "placed" for line in read_lines(run / "attempts.jsonl")) == 2, every=0.2)
+    slurm("scancel", second)
     wait_for_state(run, "stopped", "lost")
     assert (status(run).platform_state or "").startswith("CANCELLED")
-    assert len(attempts(run)) == 2
+    assert [job for job, _ in attempts(run)] == [f"slurm:{first}", f"slurm:{second}"]
+    assert [path for path in run.rglob("*") if path.is_file() and token in path.read_bytes()] == []
+
+
+def token_of(run: Path) -> bytes:
+    """The token of a run's Ray cluster, which no command line has."""
+    found: set[str] = set()
+
+    def look() -> bool:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                variables = process.environ()
+                if variables.get("MIDTRAIN_RUN") == str(run) and "RAY_AUTH_TOKEN" in variables:
+                    found.add(variables["RAY_AUTH_TOKEN"])
+        return bool(found)
+
+    wait_for(look, 120, every=0.2)
+    wait_for_step(run, 1)
+    (token,) = found
+    lines = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert len(token) == 64 and "gcs_server" in lines and token not in lines
+    return token.encode()
+
+
+def test_a_controller_that_is_down_is_said_and_asked_again(folder: Path, slurm_lab: str) -> None:
+    run, another = folder / "runs" / "silent", folder / "runs" / "refused"
+    launch(run, folder)
+    time.sleep(6)  # the controller writes down what it knows every five seconds
+    with without_controller(slurm_lab):
+        assert "controller does not answer" in launch(another, folder, code=6)
+        assert not another.exists()
+        assert (status(run).platform_state or "").startswith("unknown")
+    assert (status(run).platform_state or "").startswith(("PENDING", "RUNNING"))
+    wait_for_state(run, "finished")
+    assert "is finished" in launch(run, folder)
 
 
 @contextmanager

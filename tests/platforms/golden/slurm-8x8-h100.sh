@@ -76,6 +76,7 @@ while is_up "$driver"; do
 done
 wait "$driver"
 code=$?
+trap : USR1 TERM  # there is nobody left to ask
 exec 9>&-
 say "midtrain job ended with exit code $code"
 for step in "${steps[@]}"; do
