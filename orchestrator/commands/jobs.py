@@ -39,6 +39,14 @@ def jobs_of(runs: Sequence[RunDirectory]) -> list[Standing | None]:
     return [(one.submission, one.state or states[one.place][one.submission.job or ""]) if one else None for one in found]
 
 
+def readable_jobs_of(runs: Sequence[RunDirectory]) -> list[Standing | None]:
+    """As `jobs_of`, for those who only look at many: none, too, of a run whose files cannot be read, which is said where its state is."""
+    try:
+        return jobs_of(runs)
+    except (OrchestratorError, OSError):
+        return [None] if len(runs) == 1 else [found for run in runs for found in readable_jobs_of([run])]
+
+
 def job_of(run: RunDirectory) -> Standing | None:
     """As `jobs_of`, of one run."""
     return jobs_of([run])[0]

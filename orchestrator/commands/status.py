@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.commands.console import Console, duration
-from orchestrator.commands.jobs import Standing, is_its_own, job_of, jobs_of
+from orchestrator.commands.jobs import Standing, is_its_own, job_of, readable_jobs_of
 from orchestrator.config.secrets import refuse_secrets
 from orchestrator.corpus.storage import is_url
 from orchestrator.errors import ConfigError, OrchestratorError
@@ -122,7 +122,7 @@ def _state(status: Status, found: Standing | None) -> tuple[str, str | None]:
     if job.phase == "running":
         has_stopped = status.reason_class in OVER_FOR_GOOD and is_its_own(status, submission)
         return ("running", None) if status.state == "lost" else ("stopped" if has_stopped else "starting", status.reason)
-    if job.phase == "unknown" and (status.state == "lost" or status.reason_class in ("preempted", "infrastructure")):
+    if job.phase == "unknown" and not (status.reason_class in OVER_FOR_GOOD and is_its_own(status, submission)):
         return "unknown", f"whether its job lives is not known: {job.why}"
     if status.state == "planned" and job.phase in ("ended", "gone") and submission.job:
         return "lost", f"its job ended before its first attempt: {_words(job)}. See `midtrain logs`."
@@ -151,17 +151,43 @@ def all_statuses(place: str | None, console: Console, submit_again: SubmitAgain)
     if place and is_url(place):
         return [_status_from(place.rstrip("/"), console)]
     runs = [RunDirectory(Path(place).absolute())] if place else find_runs(Path("runs"))
-    return [_row_of(run, found, console, submit_again) for run, found in zip(runs, jobs_of(runs), strict=True)]
+    return [_row_of(run, found, console, submit_again, alone=bool(place)) for run, found in zip(runs, readable_jobs_of(runs), strict=True)]
 
 
-def _row_of(run: RunDirectory, found: Standing | None, console: Console, submit_again: SubmitAgain) -> dict[str, Any]:
-    """One run, submitted again if need be. What is wrong with it does not keep the others from being shown."""
+def _row_of(run: RunDirectory, found: Standing | None, console: Console, submit_again: SubmitAgain, *, alone: bool) -> dict[str, Any]:
+    """One run, submitted again if need be. What is wrong with one does not keep the others from being shown."""
     try:
         if submit_again(run, found, console):
             found = job_of(run)
-    except OrchestratorError as error:
+    except (OrchestratorError, OSError) as error:
         console.warn(f"{run.root} is not submitted again: {error}")
-    return asdict(run_status(run, found))
+    try:
+        return asdict(run_status(run, found))
+    except (OrchestratorError, OSError) as error:
+        if alone:
+            raise
+        return asdict(_unreadable(run, str(error)))
+
+
+def _unreadable(run: RunDirectory, why: str) -> RunStatus:
+    return RunStatus(
+        run=str(run.root),
+        state="unknown",
+        platform=None,
+        job=None,
+        platform_state=None,
+        step=0,
+        steps=0,
+        loss=None,
+        tokens_per_second=None,
+        seconds_left=None,
+        attempts=0,
+        reason=why,
+        reason_class=None,
+        exit_code=None,
+        goodput=0.0,
+        seconds={},
+    )
 
 
 def is_over(run: RunDirectory) -> bool:

@@ -99,7 +99,7 @@ def submit(candidates: Sequence[Candidate], where: Where, console: Console, *, h
     for job in jobs:
         platform.check(job)
     for candidate in wanted:
-        _examine(candidate.config, console)
+        _examine(candidate.config, where.settings, console)
     with ExitStack() as stack:
         for candidate in wanted:
             if not candidate.exists:
@@ -118,9 +118,10 @@ def _refuse_changed(candidate: Candidate) -> None:
         raise RunExistsError(f"{candidate.run.root} was submitted by another command just now. Nothing was submitted; launch again.")
 
 
-def _examine(config: Config, console: Console) -> None:
-    """What a login node can find is not left to GPUs to find (law 4)."""
-    findings = check_inputs(config)
+def _examine(config: Config, settings: Settings, console: Console) -> None:
+    """What a login node can find is not left to GPUs to find (law 4). A key that only jobs have, it cannot."""
+    jobs_have_keys = "WANDB_API_KEY" in getattr(settings, "secrets", ()) or bool(getattr(settings, "setup", ()))
+    findings = check_inputs(config, jobs_have_keys=jobs_have_keys)
     refuse_bad(findings)
     for each in findings:
         if each.verdict == "warning":

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from orchestrator.commands.console import Console
-from orchestrator.commands.jobs import Standing, jobs_of
+from orchestrator.commands.jobs import Standing, readable_jobs_of
 from orchestrator.commands.launching import relaunch
 from orchestrator.commands.status import OVER, run_status
 from orchestrator.commands.submitting import last_step
@@ -21,7 +21,8 @@ _AGAIN = ("preempted", "infrastructure")  # classes of law 5 that another try ca
 def submit_again(run: RunDirectory, found: Standing | None, console: Console) -> bool:
     """Submit a run again whose job has ended though it could go on, if its budget allows.
 
-    KubeRay does not: a head that died or a deadline that passed ends a RayJob for good. Slurm's script has itself requeued.
+    KubeRay does not: a head that died or a deadline that passed ends a RayJob for good. Slurm's script has itself requeued, unless the
+    cluster is one that ends what it preempts. What somebody has cancelled stays as it is.
 
     Args:
         run: its directory.
@@ -35,12 +36,13 @@ def submit_again(run: RunDirectory, found: Standing | None, console: Console) ->
         return False
     most = getattr(kept_settings(run, found[0]), "max_resubmissions", 0)
     since = sum(1 for submission in read_submissions(run) if submission.from_step >= last_step(run))
+    if not most:
+        return False
     if since > most:
-        if most:
-            console.warn(
-                f"{run.root} is not submitted again: {since} submissions in a row made no step, and launch.max_resubmissions={most}. See "
-                f"`midtrain logs {run.root}`; then go on with `midtrain resume {run.root}`."
-            )
+        console.warn(
+            f"{run.root} is not submitted again: {since} submissions in a row made no step, and launch.max_resubmissions={most}. See "
+            f"`midtrain logs {run.root}`; then go on with `midtrain resume {run.root}`."
+        )
         return False
     console.note(
         f"{found[0].platform} has given {run.root} up: submitting it again, {since} of launch.max_resubmissions={most} without progress"
@@ -50,7 +52,7 @@ def submit_again(run: RunDirectory, found: Standing | None, console: Console) ->
 
 
 def _has_been_given_up(run: RunDirectory, found: Standing) -> bool:
-    if found[1].phase != "ended" or stop_requested(run, newest_start(run) + int(has_newest_ended(run))):
+    if found[1].phase != "ended" or not found[1].given_up or stop_requested(run, newest_start(run) + int(has_newest_ended(run))):
         return False
     status = run_status(run, found)
     return status.state == "lost" or (status.state == "stopped" and status.reason_class in _AGAIN)
@@ -61,10 +63,10 @@ def watch_runs(runs: Sequence[RunDirectory], console: Console) -> None:
     said: dict[RunDirectory, str] = {}
     going = list(runs)
     while going:
-        for run, found in zip(list(going), jobs_of(going), strict=True):
+        for run, found in zip(list(going), readable_jobs_of(going), strict=True):
             try:
                 submitted, status = submit_again(run, found, console), run_status(run, found)
-            except OrchestratorError as error:
+            except (OrchestratorError, OSError) as error:
                 console.warn(f"{run.root}: {error}")
                 continue
             words = f"{run.root}: {status.state}{f', {status.platform_state}' if status.platform_state else ''}"

@@ -19,15 +19,21 @@ def check_here(config: Config) -> list[Finding]:
     return [*check_node(config, where), check_ports(where), check_tracking(config.tracking, where, os.environ)]
 
 
-def check_inputs(config: Config) -> list[Finding]:
-    """What a login node can tell before a run is submitted: storage, model, sources, W&B. How large it is itself does not matter."""
+def check_inputs(config: Config, *, jobs_have_keys: bool = False) -> list[Finding]:
+    """What a login node can tell before a run is submitted: storage, model, sources, W&B. How large it is itself does not matter.
+
+    Args:
+        config: of the run.
+        jobs_have_keys: whether jobs get their own key of W&B, as from a Kubernetes Secret. Then none here is no trouble.
+    """
     where = socket.gethostname()
+    tracking = check_tracking(config.tracking, where, os.environ)
     assert config.run.dir is not None
     return [
         *check_disk(Path(config.run.dir), where),
         *check_model(config.model, config.shards.document_separator, where),
         *check_sources(Path(config.shards.dir), config.sources, where),
-        check_tracking(config.tracking, where, os.environ),
+        *([] if jobs_have_keys and tracking.verdict == "bad" else [tracking]),
     ]
 
 

@@ -64,12 +64,14 @@ class JobState:
         word: the platform's own for it.
         why: it waits or ended, as far as the platform says; why the platform does not answer.
         nodes: where it runs.
+        given_up: whether the platform has ended it for reasons of its own, and will not start it again.
     """
 
     phase: str
     word: str = ""
     why: str = ""
     nodes: str = ""
+    given_up: bool = False
 
     @property
     def is_alive(self) -> bool:
@@ -164,6 +166,25 @@ def check_shared(paths: Iterable[tuple[str, str]], shape: Shape, shared_paths: S
             raise ConfigError(
                 f"{key}={path} is on a file system of type {kind}, which the {shape.nodes} nodes most likely do not share. Set it to a "
                 f"directory that all of them see, or name those in launch.shared_paths."
+            )
+
+
+def check_mounts(paths: Iterable[tuple[str, str]], mounts: Sequence[str]) -> None:
+    """Refuse directories that a container does not have where the configuration says they are.
+
+    Args:
+        paths: the key of each in the configuration, and the directory.
+        mounts: of the profile, PATH or SOURCE:TARGET.
+
+    Raises:
+        ConfigError: one is not mounted at its own path.
+    """
+    own = [parts[0] for mount in mounts if len(parts := mount.split(":")) == 1 or parts[0] == parts[1]]
+    for key, path in paths:
+        if not any(Path(path).is_relative_to(place) for place in own):
+            raise ConfigError(
+                f"{key}={path} is not in the container: launch.container.mounts={', '.join(mounts) or '[]'}. Mount it at its own "
+                f"path: {Path(path).parent}:{Path(path).parent}."
             )
 
 

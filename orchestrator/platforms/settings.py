@@ -95,6 +95,7 @@ class SlurmSettings:
     setup: tuple[Line, ...]  # lines of shell before all else, as `module load cuda`
     shared_paths: tuple[Folder, ...]  # directories that all nodes see; none: looked up by the type of their file systems
     max_restarts: CountOrNone  # how many times the script has the job requeued
+    max_resubmissions: CountOrNone  # of what Slurm has ended and not requeued; by `launch --watch` and `status`, without progress between
     at_once: Count | None  # tasks of an array that run side by side; null: all
     after: tuple[Folder, ...]  # directories of runs that must be done before
 

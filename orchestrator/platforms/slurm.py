@@ -2,19 +2,19 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ConfigError, OrchestratorError
-from orchestrator.platforms.job import Job, JobState, check_shared
+from orchestrator.platforms.job import Job, JobState, check_mounts, check_shared
 from orchestrator.platforms.settings import ContainerSettings, SlurmSettings, seconds_of
 from orchestrator.platforms.slurm_client import SilentError, ask, tell
 from orchestrator.platforms.slurm_partitions import check_partition, read_nodes
-from orchestrator.platforms.slurm_states import ACCOUNTED, QUEUED, read_accounted, read_queued
+from orchestrator.platforms.slurm_states import ACCOUNTED, NAMED, QUEUED, read_accounted, read_queued
 from orchestrator.platforms.submissions import newest_submission
-from orchestrator.platforms.templates import find_template, render
+from orchestrator.platforms.templates import kept_template, render
 from orchestrator.runs.attempts import failed_hosts, read_status
 from orchestrator.runs.directory import RunDirectory
 
@@ -39,6 +39,8 @@ class Slurm:
                 raise ConfigError(
                     f"run.dir={run.root} has a % or a backslash in it, which Slurm gives a meaning of its own. Choose another."
                 )
+        if settings.container:
+            check_mounts(job.paths, settings.container.mounts)
         check_shared([*job.paths, *_python(job.settings)], job.shape, job.settings.shared_paths)
         check_partition(read_nodes(ask("sinfo", "--all", "--noheader", "--exact", "--format=%R|%a|%l|%D|%c|%G")), job)
         ask("sbatch", "--test-only", text=self.render(job)[SCRIPT])
@@ -65,7 +67,7 @@ class Slurm:
         return None
 
     def find(self, key: str) -> str | None:
-        for line in ask("squeue", "--me", "--noheader", "--states=all", "--format=%F|%k").splitlines():
+        for line in ask("squeue", "--noheader", "--states=all", "--format=%F|%k").splitlines():
             number, _, comment = line.partition("|")
             if comment.strip() == key:
                 return number
@@ -76,7 +78,7 @@ class Slurm:
             known = _queued(jobs)
         except OrchestratorError as error:
             return dict.fromkeys(jobs, JobState(phase="unknown", why=str(error)))
-        ended = [job for job in jobs if job not in known]
+        ended = {job: key for job, key in jobs.items() if job not in known}
         return known | (_accounted(ended) if ended else {})
 
     def cancel(self, job: str, key: str) -> None:
@@ -85,7 +87,7 @@ class Slurm:
 
     def kept(self, settings: SlurmSettings) -> SlurmSettings:
         """With the template's own place."""
-        return replace(settings, template=str(find_template(settings.template)))
+        return replace(settings, template=kept_template(settings.template))
 
 
 def _python(settings: SlurmSettings) -> Iterator[tuple[str, str]]:
@@ -122,7 +124,7 @@ def _values(job: Job, settings: SlurmSettings) -> dict[str, Any]:
         "number": job.number,
         "profile": job.profile,
         "key": job.key,
-        "job_name": f"midtrain-{job.name}",
+        "job_name": f"{NAMED}{job.name}",
         "output": str(job.runs[0].launch / str(job.number) / f"%{'A_%a' if last else 'j'}.out"),
         "nodes": shape.nodes,
         "ranks_per_node": shape.ranks_per_node,
@@ -202,11 +204,11 @@ def _queued(jobs: Mapping[str, str]) -> dict[str, JobState]:
     return read_queued(said, jobs)
 
 
-def _accounted(jobs: Sequence[str]) -> dict[str, JobState]:
+def _accounted(jobs: Mapping[str, str]) -> dict[str, JobState]:
     """Those that the controller has forgotten, as far as there is accounting."""
     gone = dict.fromkeys(jobs, JobState(phase="gone", why="Slurm does not know it any more"))
     try:
         said = ask("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={','.join(jobs)}", f"--format={ACCOUNTED}")
     except OrchestratorError:
         return gone
-    return gone | {job: state for job, state in read_accounted(said).items() if job in gone}
+    return gone | {job: state for job, state in read_accounted(said, jobs).items() if job in gone}

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from orchestrator.platforms.job import JobState
 
 QUEUED = "%i|%k|%T|%r|%N"  # squeue's format: id, comment, state, reason, nodes
-ACCOUNTED = "JobID,State,Reason,NodeList"  # sacct's
+ACCOUNTED = "JobID,State,Reason,NodeList,Comment,JobName"  # sacct's; few clusters keep comments
+NAMED = "midtrain-"  # begins the names of jobs
 
 _WAITING = ("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
 _RUNNING = ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
+_GIVEN_UP = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "TIMEOUT")  # where Slurm does not requeue; what was cancelled is as somebody wants it
 
 
 def read_queued(said: str, jobs: Mapping[str, str]) -> dict[str, JobState]:
@@ -23,14 +25,18 @@ def _queued(said: str) -> Iterator[tuple[str, str, JobState]]:
             yield job, rest[0].strip(), _state(*rest[-3:])
 
 
-def read_accounted(said: str) -> dict[str, JobState]:
-    """What sacct says, by id; of a job that was requeued, its last start."""
-    lines = [line.split("|") for line in said.splitlines() if line.count("|") == 3]
-    return {job: _state(word, reason, nodes) for job, word, reason, nodes in lines}
+def read_accounted(said: str, jobs: Mapping[str, str]) -> dict[str, JobState]:
+    """What sacct says of jobs with their keys; of one that was requeued, its last start. A stranger's of the same id has another name."""
+    lines = [line.split("|", 5) for line in said.splitlines() if line.count("|") >= 5]
+    return {
+        job: _state(word, reason, nodes)
+        for job, word, reason, nodes, key, name in lines
+        if key in ("", jobs.get(job)) and name.startswith(NAMED)
+    }
 
 
 def _state(word: str, reason: str, nodes: str) -> JobState:
     why = "" if reason in ("None", "") else reason
     if word in _WAITING:
         return JobState(phase="waiting", word=word, why=why)
-    return JobState(phase="running" if word in _RUNNING else "ended", word=word, why=why, nodes=nodes)
+    return JobState(phase="running" if word in _RUNNING else "ended", word=word, why=why, nodes=nodes, given_up=word in _GIVEN_UP)

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from orchestrator.errors import ConfigError
 from orchestrator.platforms.profiles import search_path
+from orchestrator.resources import resource
 
 
 class Quoted(str):
@@ -92,6 +93,16 @@ def find_template(template: str) -> Path:
     if len(found) > 1 and found[0] != found[1]:
         raise ConfigError(f"{found[0]} has the name of a template that ships with midtrain. Give it another name, and set launch.template.")
     return found[0]
+
+
+def kept_template(template: str) -> str:
+    """What a submission keeps of its template's name: of one that is the user's own, where that is, as it is to be found from anywhere.
+
+    Raises:
+        ConfigError: as `find_template`.
+    """
+    found = find_template(template)
+    return template if found == resource("launch") / template else str(found)
 
 
 def _checked(value: Any) -> Any:

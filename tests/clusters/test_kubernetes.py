@@ -65,10 +65,10 @@ class Cluster:
     def state(self, name: str) -> str:
         return str(self.rayjob(name).get("status", {}).get("jobDeploymentStatus"))
 
-    def pod(self, kind: str) -> dict[str, Any]:
-        """A running pod of Ray's: `head` or `worker`."""
+    def pods(self, kind: str) -> list[dict[str, Any]]:
+        """Running pods of Ray's: `head` or `worker`."""
         pods = self.api.items(f"/api/v1/namespaces/{self.namespace}/pods", labelSelector=f"ray.io/node-type={kind}")
-        return next(pod for pod in pods if pod["status"].get("phase") == "Running")
+        return [pod for pod in pods if pod["status"].get("phase") == "Running"]
 
     def suspend(self, name: str, *, suspend: bool) -> None:
         patch = yaml.safe_dump({"spec": {"suspend": suspend}})
@@ -140,11 +140,12 @@ def test_a_worker_that_is_killed_and_a_node_that_is_lost_are_replaced(
     (folder / "fault").touch()
     cluster.launch(run, slow=True, changes={"scheduling.deadlines.start": 30, "scheduling.deadlines.step": 20})
     wait_for_step(run, 3)
-    lab(kubernetes_lab, "kill-pod", cluster.pod("worker")["metadata"]["name"], "-n", cluster.namespace)
+    lab(kubernetes_lab, "kill-pod", cluster.pods("worker")[0]["metadata"]["name"], "-n", cluster.namespace)
     wait_for_attempt(run, 2)
     wait_for(lambda: last_step(run) < 3, 240, every=0.1)  # it began anew
     wait_for_step(run, 4)
-    node = cluster.pod("worker")["spec"]["nodeName"]
+    (head,) = cluster.pods("head")
+    node = next(name for pod in cluster.pods("worker") if (name := pod["spec"]["nodeName"]) != head["spec"]["nodeName"])
     lab(kubernetes_lab, "fail-node", node)
     try:
         wait_for_attempt(run, 4, seconds=300)  # the third one waits for the node in vain, and the fourth is in another cluster
@@ -163,7 +164,7 @@ def test_a_head_that_is_killed_is_replaced_and_a_run_whose_deadline_has_passed_i
     (folder / "fault").touch()
     name = cluster.launch(run, slow=True, changes={"launch.time_limit": "0:02:20"})
     wait_for_step(run, 3)
-    lab(kubernetes_lab, "kill-pod", cluster.pod("head")["metadata"]["name"], "-n", cluster.namespace)
+    lab(kubernetes_lab, "kill-pod", cluster.pods("head")[0]["metadata"]["name"], "-n", cluster.namespace)
     wait_for_attempt(run, 2)  # the submitter has given the run to the new head
     wait_for(lambda: cluster.state(name) == "Failed", every=0.5)
     (folder / "fault").unlink()

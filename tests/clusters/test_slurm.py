@@ -69,7 +69,7 @@ def test_a_run_that_is_preempted_goes_on_and_again_when_a_node_is_powered_off(fo
 def test_a_run_that_is_longer_than_its_time_limit_goes_on(folder: Path, reference: Path) -> None:
     run = folder / "runs" / "limited"
     (folder / "fault").touch()
-    launch(run, folder, slow=True, changes={"launch.time_limit": "0:03:00"})
+    launch(run, folder, slow=True, changes={"launch.time_limit": "0:02:00"})
     wait_for_attempt(run, 2)
     (folder / "fault").unlink()
     wait_for_state(run, "finished")
@@ -153,13 +153,15 @@ def token_of(run: Path) -> bytes:
 
 def test_a_controller_that_is_down_is_said_and_asked_again(folder: Path, slurm_lab: str) -> None:
     run, another = folder / "runs" / "silent", folder / "runs" / "refused"
-    launch(run, folder)
+    (folder / "fault").touch()
+    launch(run, folder, slow=True)
     time.sleep(6)  # the controller writes down what it knows every five seconds
     with without_controller(slurm_lab):
         assert "controller does not answer" in launch(another, folder, code=6)
         assert not another.exists()
         assert (status(run).platform_state or "").startswith("unknown")
     assert (status(run).platform_state or "").startswith(("PENDING", "RUNNING"))
+    (folder / "fault").unlink()
     wait_for_state(run, "finished")
     assert "is finished" in launch(run, folder)
 

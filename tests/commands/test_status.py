@@ -80,7 +80,8 @@ SUBMISSION = Submission(number=1, platform="slurm", profile="slurm", key="k", jo
         (None, JobState(phase="waiting", word="PENDING", why="Priority"), "queued", None),
         (None, JobState(phase="running", word="RUNNING"), "starting", None),
         (None, JobState(phase="ended", word="FAILED", why="NonZeroExitCode"), "lost", "its job ended before its first attempt: FAILED"),
-        (None, JobState(phase="unknown", why="no answer"), "planned", None),
+        (None, JobState(phase="unknown", why="no answer"), "unknown", "no answer"),
+        ("stopped", JobState(phase="unknown", why="no answer"), "unknown", "no answer"),  # by an attempt before this submission
         ("preempted", JobState(phase="waiting", word="PENDING"), "queued", "because"),
         ("preempted", JobState(phase="running", word="RUNNING"), "starting", "because"),
         ("preempted", JobState(phase="gone"), "stopped", "because"),
@@ -136,6 +137,21 @@ def test_the_command_prints_json_for_scripts_and_changes_nothing(run: RunDirecto
     listed = [status["run"] for status in json.loads(everything.stdout)]
     assert sorted(listed) == sorted(f"runs/{path.name}" for path in (home / "runs").iterdir())
     assert listing(home) == before
+
+
+def test_a_run_that_cannot_be_read_does_not_hide_the_others_and_is_an_error_alone(tmp_path: Path, home: Path) -> None:
+    good, bad = (make_run(load_config(overrides(home, **{"run.dir": tmp_path / "runs" / name}))) for name in ("good", "bad"))
+    bad.plan.write_text("{")
+    (bad.launch).mkdir()
+    (bad.launch / "submissions.jsonl").write_text("nonsense\nmore\n")
+    everything = midtrain("status", "--json", cwd=tmp_path)
+    assert everything.returncode == 0, everything.stderr
+    found = {Path(status["run"]).name: status for status in json.loads(everything.stdout)}
+    assert (found["good"]["state"], found["bad"]["state"]) == ("planned", "unknown")
+    assert "plan.json" in found["bad"]["reason"]
+    alone = midtrain("status", str(bad.root), cwd=tmp_path)
+    assert alone.returncode != 0 and "Traceback" not in alone.stderr
+    assert midtrain("status", str(good.root), cwd=tmp_path).returncode == 0
 
 
 def test_people_see_a_row_a_run(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,12 @@ import yaml
 from orchestrator.commands import watching
 from orchestrator.commands.console import Console
 from orchestrator.commands.job import run_job
-from orchestrator.commands.watching import submit_again
+from orchestrator.commands.watching import submit_again, watch_runs
 from orchestrator.config.load import load_config
 from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.platforms.job import JobState
 from orchestrator.platforms.profiles import load_settings
+from orchestrator.platforms.slurm_states import read_queued
 from orchestrator.platforms.submissions import Submission, begin_submission, end_submission
 from orchestrator.runs.attempts import CLUSTER, JOB, Stop, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
@@ -22,7 +23,7 @@ from tests.support.prepared import make_run, write_prepared
 from tests.support.tiny import overrides
 
 IMAGE = "registry.example.com/midtrain@sha256:" + "ab" * 32
-ENDED = JobState(phase="ended", word="Failed", why="DeadlineExceeded")
+ENDED = JobState(phase="ended", word="Failed", why="DeadlineExceeded", given_up=True)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,8 @@ def submitted(monkeypatch: pytest.MonkeyPatch) -> list[RunDirectory]:
     return runs
 
 
-def submit(run: RunDirectory, number: int = 1, from_step: int = 0) -> Submission:
-    settings = load_settings("kubernetes", [f"image={IMAGE}", "max_resubmissions=2"])[1]
+def submit(run: RunDirectory, number: int = 1, from_step: int = 0, most: int = 2) -> Submission:
+    settings = load_settings("kubernetes", [f"image={IMAGE}", f"max_resubmissions={most}"])[1]
     known = Submission(
         number=number, platform="kubernetes", profile="kubernetes", key=f"k{number}", from_step=from_step, job=f"run-{number}"
     )
@@ -86,6 +87,52 @@ def test_a_job_that_is_there_or_was_taken_away_is_left_alone(run: RunDirectory, 
     attempt(run, "infrastructure")
     assert not submit_again(run, (submit(run), JobState(phase=phase)), Console())
     assert submitted == []
+
+
+@pytest.mark.parametrize("word", ["CANCELLED by 0", "FAILED", "COMPLETED"])
+def test_a_job_that_somebody_has_cancelled_or_that_ended_by_itself_is_left_alone(
+    run: RunDirectory, submitted: list[RunDirectory], word: str
+) -> None:
+    attempt(run, "preempted")
+    made_step(run, 5)
+    (state,) = read_queued(f"run-1|k1|{word}|None|n1", {"run-1": "k1"}).values()
+    assert not submit_again(run, (submit(run), state), Console())
+    assert submitted == []
+
+
+@pytest.mark.parametrize("word", ["PREEMPTED", "NODE_FAIL", "TIMEOUT"])
+def test_one_that_slurm_has_ended_for_its_own_reasons_is_submitted_again(
+    run: RunDirectory, submitted: list[RunDirectory], word: str
+) -> None:
+    attempt(run, "preempted")
+    (state,) = read_queued(f"run-1|k1|{word}|None|n1", {"run-1": "k1"}).values()
+    assert submit_again(run, (submit(run), state), Console())
+
+
+def test_none_is_submitted_again_where_none_may_be(run: RunDirectory, submitted: list[RunDirectory]) -> None:
+    attempt(run, "infrastructure")
+    made_step(run, 5)
+    assert not submit_again(run, (submit(run, most=0), ENDED), Console())
+    assert submitted == []
+
+
+def test_who_watches_stays_while_a_platform_does_not_answer_and_goes_when_all_is_over(
+    run: RunDirectory, submitted: list[RunDirectory], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watching, "_LOOK_SECONDS", 0.0)
+    known = submit(run)
+    states = [JobState(phase="waiting", word="PENDING"), JobState(phase="unknown", why="no answer"), ENDED, ENDED]
+    monkeypatch.setattr(watching, "readable_jobs_of", lambda runs: [(known, states.pop(0))])
+
+    def again(run: RunDirectory, *_: object) -> None:
+        submitted.append(run)
+        attempt(run, "done")
+
+    monkeypatch.setattr(watching, "relaunch", again)
+    watch_runs([run], Console())
+    assert submitted == [run] and states == []
+    said = capsys.readouterr().err
+    assert "queued, PENDING" in said and "unknown" in said and "finished" in said
 
 
 def test_a_run_that_somebody_has_asked_to_stop_is_left_alone(run: RunDirectory, submitted: list[RunDirectory]) -> None:

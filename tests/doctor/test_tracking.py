@@ -7,9 +7,13 @@ from typing import Literal
 
 import pytest
 
+from orchestrator.config.load import load_config
 from orchestrator.config.operation import TrackingConfig
 from orchestrator.doctor import tracking
+from orchestrator.doctor.here import check_inputs
 from orchestrator.doctor.tracking import check_tracking
+from tests.support.prepared import write_prepared
+from tests.support.tiny import overrides
 from tests.tracking.conftest import service as service
 from tests.tracking.stand_in import Behaviour, StandIn
 
@@ -71,3 +75,12 @@ def test_the_key_of_a_login_is_used(service: StandIn) -> None:
 
     assert check_tracking(configured("online"), "here", {"WANDB_BASE_URL": service.url}, ask).verdict == "good"
     assert asked == [(service.url, "k" * 40)]
+
+
+def test_a_key_that_only_jobs_have_is_not_missed_where_a_run_is_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prepared(tmp_path)
+    config = load_config(overrides(tmp_path, tracking="online"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert [found.verdict for found in check_inputs(config) if found.check == "W&B"] == ["bad"]
+    assert [found for found in check_inputs(config, jobs_have_keys=True) if found.check == "W&B"] == []

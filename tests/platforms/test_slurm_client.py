@@ -35,7 +35,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
         ("7|key|RUNNING|None|n[1-2]", JobState(phase="running", word="RUNNING", nodes="n[1-2]")),
         ("7|key|PENDING|Priority|", JobState(phase="waiting", word="PENDING", why="Priority")),
         ("7|key|COMPLETING|None|n1", JobState(phase="running", word="COMPLETING", nodes="n1")),
-        ("7|key|NODE_FAIL|None|n1", JobState(phase="ended", word="NODE_FAIL", nodes="n1")),
+        ("7|key|NODE_FAIL|None|n1", JobState(phase="ended", word="NODE_FAIL", nodes="n1", given_up=True)),
         ("7|other|RUNNING|None|n1", None),
         ("8|key|RUNNING|None|n1", None),
         ("CLUSTER: a", None),
@@ -47,10 +47,16 @@ def test_a_line_of_squeue_tells_of_a_job_with_its_key(line: str, state: JobState
 
 
 def test_the_last_start_of_a_job_is_what_the_accounting_says_of_it() -> None:
-    said = "7|PREEMPTED|None|n1\n7|COMPLETED|None|n2\n8_1|CANCELLED by 0|None|n1\nnonsense\n"
-    found = read_accounted(said)
+    said = "7|PREEMPTED|None|n1||midtrain-a\n7|COMPLETED|None|n2|k7|midtrain-a|b\n8_1|CANCELLED by 0|None|n1||midtrain-c\nnonsense\n"
+    found = read_accounted(said, {"7": "k7", "8_1": "k8"})
     assert found["7"] == JobState(phase="ended", word="COMPLETED", nodes="n2")
-    assert found["8_1"].word == "CANCELLED by 0"
+    assert (found["8_1"].word, found["8_1"].given_up) == ("CANCELLED by 0", False)
+    assert read_accounted("7|PREEMPTED|None|n1||midtrain-a", {"7": "k7"})["7"].given_up
+
+
+def test_a_strangers_job_of_the_same_id_is_not_what_the_accounting_says_of_ours() -> None:
+    said = "7|RUNNING|None|n1||theirs\n8|RUNNING|None|n1|another key|midtrain-a\n"
+    assert read_accounted(said, {"7": "k7", "8": "k8"}) == {}
 
 
 def test_a_controller_that_does_not_answer_is_asked_again(stand_in: Stand) -> None:
@@ -97,7 +103,7 @@ def test_one_question_tells_of_all_jobs_and_an_accounting_that_is_not_there_of_n
 
 def test_a_job_that_nobody_knows_any_more_is_gone(stand_in: Stand) -> None:
     stand_in("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
-    stand_in("sacct", "echo '7|COMPLETED|None|n1'")
+    stand_in("sacct", "echo '7|COMPLETED|None|n1||midtrain-a'")
     assert {job: state.word for job, state in Slurm().look({"7": "a", "8": "b"}).items()} == {"7": "COMPLETED", "8": ""}
 
 

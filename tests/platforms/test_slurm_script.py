@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.config.load import load_config
 from orchestrator.errors import ConfigError
-from orchestrator.platforms.job import Job, check_shared, shape_of
+from orchestrator.platforms.job import Job, check_mounts, check_shared, shape_of
 from orchestrator.platforms.profiles import load_settings
 from orchestrator.platforms.slurm import SCRIPT, Slurm
 from orchestrator.platforms.slurm_partitions import check_partition, read_nodes
@@ -100,6 +100,15 @@ def test_what_the_profile_names_stands_on_lines_of_its_own() -> None:
 def test_times_that_cannot_work_are_refused(words: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Slurm().check(job(*words))
+
+
+@pytest.mark.parametrize("mounts", ["[]", "['/data:/lustre']", "['/lustre/runs/other:/lustre/runs/other']"])
+def test_a_container_that_does_not_have_the_run_where_it_is_is_refused(mounts: str) -> None:
+    settings = f"container={{runtime: pyxis, image: '/l/a.sqsh', mounts: {mounts}}}"
+    with pytest.raises(ConfigError, match=r"run\.dir=/lustre/runs/mine is not in the container: .* /lustre/runs:/lustre/runs"):
+        Slurm().check(replace(job(settings), paths=(("run.dir", "/lustre/runs/mine"),)))
+    check_mounts([("run.dir", "/lustre/runs/mine")], ["/lustre:/lustre", "/data:/inside"])
+    check_mounts([("run.dir", "/lustre/runs/mine")], ["/lustre"])
 
 
 def test_a_run_directory_with_slurms_own_signs_is_refused() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import ConfigError
-from orchestrator.platforms.templates import as_yaml, comment, render, sbatch, shell
+from orchestrator.platforms.templates import as_yaml, comment, kept_template, render, sbatch, shell
 
 HOSTILE = [
     "'; rm -rf /; '",
@@ -86,3 +86,12 @@ def test_a_template_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"launch\.template=nowhere\.j2"):
         render("nowhere.j2", {})
+
+
+def test_a_submission_keeps_where_a_users_template_is_and_the_name_of_one_that_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = template(tmp_path, "")
+    assert kept_template(name) == str(tmp_path / "launch" / name)
+    assert kept_template("slurm/job.sh.j2") == "slurm/job.sh.j2"

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -40,6 +41,10 @@ class Api:
     """
 
     def __init__(self, context: str | None = None, pauses: Sequence[float] = _PAUSES_SECONDS) -> None:
+        if find_spec("kubernetes") is None:
+            raise ConfigError(
+                "Kubernetes needs a package more: pip install 'midtrain[kubernetes]'. Install it where you give this command."
+            )
         self._context = context
         self._pauses = pauses
 

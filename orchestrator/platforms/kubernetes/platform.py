@@ -16,7 +16,7 @@ from orchestrator.platforms.kubernetes.rules import broken_rules
 from orchestrator.platforms.kubernetes.schema import check_with_server, rayjobs_path
 from orchestrator.platforms.kubernetes.state import job_state
 from orchestrator.platforms.settings import KubernetesSettings
-from orchestrator.platforms.templates import find_template
+from orchestrator.platforms.templates import kept_template
 
 MANIFEST = "rayjob.yaml"
 _MOST_MESSAGES = 5
@@ -82,7 +82,7 @@ class Kubernetes:
 
     def kept(self, settings: KubernetesSettings) -> KubernetesSettings:
         """With the context that the kubeconfig names today, and the template's own place."""
-        return replace(settings, context=self._api.context, template=str(find_template(settings.template)))
+        return replace(settings, context=self._api.context, template=kept_template(settings.template))
 
     def _look(self, jobs: Mapping[str, str]) -> dict[str, JobState]:
         core = f"/api/v1/namespaces/{self._namespace}"

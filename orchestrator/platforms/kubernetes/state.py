@@ -28,10 +28,10 @@ def job_state(rayjob: Thing, pods: Sequence[Thing], events: Sequence[Thing], wor
     if at(rayjob, "metadata", "deletionTimestamp"):
         return JobState(phase="running" if own else "gone", word="Deleting", why="it was cancelled", nodes=_nodes(own))
     if word in _ENDED:
-        still_there = any(_label(pod, "ray.io/cluster") and at(pod, "status", "phase") == "Running" for pod in own)
-        return JobState(
-            phase="running" if still_there and word != "Complete" else "ended", word=_ended_word(word, status), why=_reason(status, word)
-        )
+        goes = not at(rayjob, "spec", "ttlSecondsAfterFinished")  # else its pods are kept, and do nothing
+        still_there = goes and any(_label(pod, "ray.io/cluster") and at(pod, "status", "phase") == "Running" for pod in own)
+        phase = "running" if still_there and word != "Complete" else "ended"
+        return JobState(phase=phase, word=_ended_word(word, status), why=_reason(status, word), given_up=word == "Failed")
     if not word:
         where = at(rayjob, "metadata", "namespace")
         return JobState(phase="waiting", word="New", why=f"KubeRay has not taken it up; see that its operator runs and watches {where}")

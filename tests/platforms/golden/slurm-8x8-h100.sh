@@ -86,7 +86,7 @@ done
 # Again, where it stopped: on 75 (EX_TEMPFAIL), and when a node was lost that Slurm has not noticed. What the run itself has ended with stays
 # (0 done, 2 the user's, 3 data, 5 numerics). A job that has been requeued or cancelled meanwhile is not this script's any more.
 case "$code" in
-  75) again=yes ;;
+  75 | 129 | 130 | 138 | 140 | 143) again=yes ;;  # the latter: a signal, before there was anything to save
   0 | 2 | 3 | 5 | 126 | 127) again= ;;
   *) again=$lost ;;
 esac

@@ -131,3 +131,9 @@ def test_a_context_that_there_is_not_is_named(tmp_path: Path, monkeypatch: pytes
     use("http://127.0.0.1:1", tmp_path, monkeypatch)
     with pytest.raises(ConfigError, match=r"launch.context=elsewhere leads to no Kubernetes cluster"):
         Api("elsewhere").get("/api")
+
+
+def test_without_the_package_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.platforms.kubernetes.client.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'midtrain\[kubernetes\]'"):
+        Api()

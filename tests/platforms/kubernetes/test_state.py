@@ -57,7 +57,14 @@ def event(name: str, reason: str, message: str, when: str = "2026-01-01T00:00:00
     ],
 )
 def test_a_rayjob_is_judged_by_its_status(thing: Thing, phase: str, word: str, why: str) -> None:
-    assert job_state(thing, [], []) == JobState(phase=phase, word=word, why=why)
+    assert job_state(thing, [], []) == JobState(phase=phase, word=word, why=why, given_up=word == "Failed")
+
+
+@pytest.mark.parametrize(("kept_seconds", "phase"), [(0, "running"), (3600, "ended")])
+def test_pods_of_a_failed_job_are_still_to_go_unless_they_are_kept(kept_seconds: int, phase: str) -> None:
+    failed = rayjob("Failed", reason="AppFailed")
+    failed["spec"] = failed.get("spec", {}) | {"ttlSecondsAfterFinished": kept_seconds}
+    assert job_state(failed, [pod("w")], []).phase == phase
 
 
 @pytest.mark.parametrize(
