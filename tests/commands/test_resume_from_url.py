@@ -8,14 +8,18 @@ import pytest
 from orchestrator.checkpoints.store import COMMIT, committed_checkpoints
 from orchestrator.commands.console import Console
 from orchestrator.commands.fetching import fetch_lost, fetch_run, find_run
-from orchestrator.config.load import read_config
+from orchestrator.commands.status import all_statuses
+from orchestrator.config.load import load_config, read_config
 from orchestrator.errors import CheckpointError, ConfigError, RunExistsError
-from orchestrator.runs.attempts import only_attempt
+from orchestrator.runs.attempts import only_attempt, start_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.second_home.run_files import pack
 from orchestrator.second_home.upload import upload
 from tests.commands.command_line import midtrain
 from tests.second_home.made_up import Noting, content, make_run, save
+from tests.support import prepared
+from tests.support.prepared import write_prepared
+from tests.support.tiny import overrides
 
 
 def bring(run: RunDirectory, url: str, step: int) -> dict[str, bytes]:
@@ -151,3 +155,14 @@ def test_what_cannot_be_found_is_one_message(tmp_path: Path, words: list[str], c
 def test_a_second_home_that_is_no_url_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"checkpoints\.second_home: runs/mine is not a URL\. Write one such as s3://"):
         make_run(tmp_path, checkpoints__second_home="runs/mine")
+
+
+def test_the_status_of_a_second_home_is_that_of_its_newest_checkpoint(tmp_path: Path, url: str) -> None:
+    write_prepared(tmp_path)
+    run = prepared.make_run(load_config(overrides(tmp_path)))
+    run.wandb_id.write_text("0123456789abcdef\n")
+    start_attempt(run, world_size=2, from_step=0)
+    bring(run, url, 5)
+    (status,) = all_statuses(f"{url}/", Console(), lambda *_: False)
+    assert (status["run"], status["state"], status["attempts"], status["steps"]) == (url, "unknown", 1, 10)
+    assert status["reason"] == "as of its newest checkpoint in the second home"

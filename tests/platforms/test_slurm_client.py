@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ConfigError
-from orchestrator.platforms import slurm_client
+from orchestrator.platforms import slurm, slurm_client
 from orchestrator.platforms.job import JobState
 from orchestrator.platforms.slurm import Slurm
 from orchestrator.platforms.slurm_client import SilentError, ask, tell
 from orchestrator.platforms.slurm_states import read_accounted, read_queued
+from tests.platforms.test_slurm_script import job
 
 Stand = Callable[[str, str], None]
 
@@ -111,6 +112,21 @@ def test_jobs_of_a_controller_that_does_not_answer_are_unknown(stand_in: Stand) 
     stand_in("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
     state = Slurm().look({"7": "a"})["7"]
     assert state.phase == "unknown" and "does not answer" in state.why
+
+
+@pytest.mark.parametrize(("comes_to_have_it", "asked"), [(True, 1), (False, 3)])
+def test_a_submission_without_an_answer_is_looked_for_by_its_key_before_it_is_made_again(
+    stand_in: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes_to_have_it: bool, asked: int
+) -> None:
+    monkeypatch.setattr(slurm, "_FIND_AGAIN_SECONDS", (0.0, 0.0))
+    stand_in("sbatch", "echo x >> asked; echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv' >&2; exit 1")
+    stand_in("squeue", "echo '54|another'; " + ("[ -e late ] && echo '55|0123456789abcdef'; touch late; true" if comes_to_have_it else ""))
+    if comes_to_have_it:
+        assert Slurm().submit(job(), tmp_path / "job.sh") == "55"
+    else:
+        with pytest.raises(SilentError, match="does not answer sbatch"):
+            Slurm().submit(job(), tmp_path / "job.sh")
+    assert (tmp_path / "asked").read_text().count("x") == asked
 
 
 def test_a_job_of_another_key_is_not_cancelled(stand_in: Stand, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from orchestrator.platforms.job import Job, check_mounts, check_shared, shape_of
 from orchestrator.platforms.profiles import load_settings
 from orchestrator.platforms.slurm import SCRIPT, Slurm
 from orchestrator.platforms.slurm_partitions import check_partition, read_nodes
+from orchestrator.platforms.submissions import Submission, begin_submission, end_submission
+from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
 from tests.support.tiny import overrides
 
@@ -100,6 +102,21 @@ def test_what_the_profile_names_stands_on_lines_of_its_own() -> None:
 def test_times_that_cannot_work_are_refused(words: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Slurm().check(job(*words))
+
+
+def test_a_run_waits_for_the_jobs_of_those_that_come_before_it_and_not_for_what_is_finished(tmp_path: Path) -> None:
+    first, second = (RunDirectory(tmp_path / name) for name in ("first", "second"))
+    for run, number in ((first, "77"), (second, "78")):
+        run.root.mkdir()
+        known = Submission(number=1, platform="slurm", profile="slurm", key="k", from_step=0, job=number)
+        begin_submission(run, known, {"job.sh": ""}, load_settings("slurm", [])[1])
+        end_submission(run, known)
+    after = f"after=[{first.root},{second.root}]"
+    assert '#SBATCH --dependency="afterok:77:78"' in script(job(after))
+    stop_attempt(first, start_attempt(first, world_size=1, from_step=0), Stop(step=9, reason="all", reason_class="done", exit_code=0))
+    assert '#SBATCH --dependency="afterok:78"' in script(job(after))
+    with pytest.raises(ConfigError, match=r"launch\.after=.*third is neither finished nor launched on Slurm"):
+        script(job(f"after=[{tmp_path}/third]"))
 
 
 @pytest.mark.parametrize("mounts", ["[]", "['/data:/lustre']", "['/lustre/runs/other:/lustre/runs/other']"])
