@@ -85,7 +85,7 @@ def test_what_it_cannot_mend_is_not(run: RunDirectory, submitted: list[RunDirect
 @pytest.mark.parametrize("phase", ["waiting", "running", "gone", "unknown"])
 def test_a_job_that_is_there_or_was_taken_away_is_left_alone(run: RunDirectory, submitted: list[RunDirectory], phase: str) -> None:
     attempt(run, "infrastructure")
-    assert not submit_again(run, (submit(run), JobState(phase=phase)), Console())
+    assert not submit_again(run, (submit(run), JobState(phase=phase, given_up=True)), Console())
     assert submitted == []
 
 
@@ -107,6 +107,7 @@ def test_one_that_slurm_has_ended_for_its_own_reasons_is_submitted_again(
     attempt(run, "preempted")
     (state,) = read_queued(f"run-1|k1|{word}|None|n1", {"run-1": "k1"}).values()
     assert submit_again(run, (submit(run), state), Console())
+    assert submitted == [run]
 
 
 def test_none_is_submitted_again_where_none_may_be(run: RunDirectory, submitted: list[RunDirectory]) -> None:
