@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from orchestrator.commands.console import Console
 from orchestrator.commands.job import DOCTOR, REPORT
@@ -16,13 +17,14 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.platforms.choosing import platform_named
 from orchestrator.platforms.job import JobState, Platform
 from orchestrator.platforms.profiles import load_settings, split_overrides
-from orchestrator.platforms.settings import Settings
+from orchestrator.platforms.settings import Settings, clock_of, seconds_of
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.durable import write_whole
 from orchestrator.runs.records import read_record
 
 _LOOK_SECONDS = 2.0
 _LATE_SECONDS = 10.0  # a file can be seen that much later than the end of the job that wrote it
+_LOOKING_SECONDS = 30 * 60  # images that have to be pulled included
 _ONCE = ("max_restarts", "max_retries", "max_resubmissions")
 
 
@@ -44,6 +46,7 @@ def examine(platform: str, overrides: Sequence[str], console: Console) -> Report
     folder = RunDirectory(Path(config.run.dir).with_name(f"doctor-{secrets.token_hex(4)}"))
     where = Where(name=folder.root.name, platform=platform, profile=profile, settings=_once(settings))
     job, there = job_for([folder], config, where), platform_named(platform, settings)
+    there.check_settings(job)
     there.check(job)
     place, files = folder.launch / str(job.number), there.render(job)
     place.mkdir(parents=True)
@@ -62,8 +65,12 @@ def examine(platform: str, overrides: Sequence[str], console: Console) -> Report
 
 def _once(settings: Settings) -> Settings:
     """Of a job that is not started again, and that looks instead of training."""
-    changes = {name: 0 for name in _ONCE if hasattr(settings, name)}
-    return replace(settings, environment=settings.environment | {DOCTOR: "1"}, **changes)  # type: ignore[arg-type]
+    changes: dict[str, Any] = {name: 0 for name in _ONCE if hasattr(settings, name)}
+    if limit := getattr(settings, "time_limit", None):  # short, so that it is soon begun
+        changes["time_limit"] = clock_of(min(seconds_of(limit), getattr(settings, "stop_before_seconds", 0) + _LOOKING_SECONDS))
+    if hasattr(settings, "after"):
+        changes["after"] = ()
+    return replace(settings, environment=settings.environment | {DOCTOR: "1"}, **changes)
 
 
 def _wait(there: Platform, job: Mapping[str, str], folder: RunDirectory, console: Console) -> Report:

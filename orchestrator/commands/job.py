@@ -35,11 +35,11 @@ def run_job(console: Console) -> None:
     if not os.environ.get(_RUN):
         raise ConfigError(f"{_RUN} is not set: `midtrain job` is what submitted jobs run. Give `midtrain launch` or `midtrain resume`.")
     run = RunDirectory(Path(os.environ[_RUN]))
+    if log := os.environ.get(_LOG):
+        _copy_output(Path(log))
     if os.environ.get(DOCTOR):
         os.execv(sys.executable, [sys.executable, "-P", "-m", "orchestrator.doctor.job", str(run.root / REPORT), str(run.config)])
     config = read_config(run.config)
-    if log := os.environ.get(_LOG):
-        _copy_output(Path(log))
     with noting_signals(config.scheduling.preemption.signals):  # from the first second on: a platform may ask to stop at any
         if reason := _was_stopped(run):
             console.say(f"{run.root}: {reason}")

@@ -48,7 +48,7 @@ def launch(
     return [candidate.run for candidate in candidates]
 
 
-def relaunch(run: RunDirectory, overrides: Sequence[str], console: Console, *, platform: str | None = None) -> None:
+def relaunch(run: RunDirectory, overrides: Sequence[str], console: Console, *, platform: str | None = None, how: How = How.SUBMIT) -> None:
     """Submit a run again, to where it was submitted last or to another platform; attach to it if it is there.
 
     Args:
@@ -56,6 +56,7 @@ def relaunch(run: RunDirectory, overrides: Sequence[str], console: Console, *, p
         overrides: `launch.key=value`, in the place of what the last submission had.
         console: told what is done.
         platform: to go to; none: where it was.
+        how: whether a person wants it, or only midtrain itself.
     """
     config, newest = read_config(run.config), newest_submission(run)
     of_run, of_launch = split_overrides(overrides)
@@ -69,7 +70,7 @@ def relaunch(run: RunDirectory, overrides: Sequence[str], console: Console, *, p
     else:
         profile, settings = load_settings(platform, of_launch)
     where = Where(name=config.run.name, platform=platform, profile=profile, settings=settings)
-    submit([_existing(run, config)], where, console)
+    submit([_existing(run, config)], where, console, how=how)
 
 
 def _configs(overrides: Sequence[str], vary: str | None) -> list[Config]:

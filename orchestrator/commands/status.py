@@ -205,9 +205,10 @@ def _status_from(url: str, console: Console) -> dict[str, Any]:
     _, files = newest_run_files(partial(SecondHome, url, answer_seconds=_ANSWER_SECONDS), console.warn)
     with tempfile.TemporaryDirectory() as folder:
         place_files(files, Path(folder))
-        found = asdict(run_status(RunDirectory(Path(folder))))
-    is_lost = found["state"] == "lost"  # the attempt that made the checkpoint had not ended then
-    known = {"state": "unknown", "reason": "as of its newest checkpoint in the second home"} if is_lost else {}
+        run = RunDirectory(Path(folder))
+        found = asdict(run_status(run, job_of(run)))
+    may_go_on = found["state"] == "lost" and not found["platform"]  # the attempt that made the checkpoint had not ended then
+    known = {"state": "unknown", "reason": "as of its newest checkpoint in the second home"} if may_go_on else {}
     return found | {"run": url} | known
 
 

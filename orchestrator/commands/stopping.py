@@ -3,9 +3,10 @@
 import time
 
 from orchestrator.commands.console import Console
-from orchestrator.commands.jobs import job_of, platform_of
+from orchestrator.commands.jobs import Standing, job_of, platform_of
 from orchestrator.config.load import read_config
 from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.platforms.submissions import Submission
 from orchestrator.runs.attempts import has_newest_ended, newest_start, read_status
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.stop_request import request_stop
@@ -32,16 +33,19 @@ def stop(run: RunDirectory, console: Console, *, now: bool = False) -> None:
     phase = found[1].phase if found else "gone"
     if found and phase == "unknown" and not may_be_here:
         raise InfrastructureError(f"{run.root}: whether its job {found[0].job or '?'} lives is not known: {found[1].why}")
+    last = newest_start(run) + int(has_newest_ended(run))  # an attempt that is about to begin is meant, too
     if not may_be_here and phase not in ("waiting", "running"):
-        console.say(f"{run.root} is not running. Nothing was done.")
+        if phase == "ended" and status.state != "finished":  # what its platform has given up would be submitted again
+            request_stop(run, through_attempt=last)
+            console.say(f"{run.root} is not running. It will not be submitted again; go on with: midtrain resume {run.root}")
+        else:
+            console.say(f"{run.root} is not running. Nothing was done.")
         return
     if now and (found is None or found[0].job is None):
         raise ConfigError(f"{run.root} was started by hand: press Ctrl-C twice there. `midtrain stop` without --now works from here.")
-    last = newest_start(run) + int(has_newest_ended(run))  # an attempt that is about to begin is meant, too
     request_stop(run, through_attempt=last)
     if found and (now or (phase == "waiting" and not may_be_here)):
-        platform_of(run, found[0]).cancel(found[0].job or "", found[0].key)
-        console.say(f"{run.root}: job {found[0].job} is cancelled. Go on with: midtrain resume {run.root}")
+        _cancel(run, found[0], console)
         return
     _wait(run, console, last, grace + _BESIDE_GRACE_SECONDS)
 
@@ -51,13 +55,22 @@ def _wait(run: RunDirectory, console: Console, last: int, seconds: float) -> Non
     console.note(f"{run.root} is asked to save and stop; it has {seconds:.0f} s. Ctrl-C ends the wait, not the request.")
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if has_newest_ended(run) and (newest_start(run) >= last or not _can_begin(run)) and read_status(run).state != "running":
-            console.say(f"{run.root}: {read_status(run).reason}")
-            return
+        if has_newest_ended(run) and read_status(run).state != "running":
+            found = job_of(run) if newest_start(run) < last else None
+            if not _can_begin(found):
+                console.say(f"{run.root}: {read_status(run).reason}")
+                return
+            if found and found[1].phase == "waiting":  # for another start, whose nodes would be taken for nothing
+                _cancel(run, found[0], console)
+                return
         time.sleep(_LOOK_SECONDS)
     raise InfrastructureError(f"{run.root} has not stopped within {seconds:.0f} s. See `midtrain logs {run.root}`, or stop it with --now.")
 
 
-def _can_begin(run: RunDirectory) -> bool:
-    found = job_of(run)
+def _cancel(run: RunDirectory, submission: Submission, console: Console) -> None:
+    platform_of(run, submission).cancel(submission.job or "", submission.key)
+    console.say(f"{run.root}: job {submission.job} is cancelled. Go on with: midtrain resume {run.root}")
+
+
+def _can_begin(found: Standing | None) -> bool:
     return found is not None and (found[1].is_alive or found[1].phase == "unknown")

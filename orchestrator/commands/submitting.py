@@ -69,6 +69,7 @@ class How(Enum):
     """What becomes of what would be submitted."""
 
     SUBMIT = "submit"
+    AGAIN = "again"  # by nobody's wish: a request to stop holds
     MAKE = "make"  # the runs and their files are made, for somebody else to submit
     PRINT = "print"  # and nothing is made, and no platform asked
 
@@ -92,6 +93,8 @@ def submit(candidates: Sequence[Candidate], where: Where, console: Console, *, h
         return
     groups = [wanted] if platform.has_arrays else [[candidate] for candidate in wanted]
     jobs = [_job(group, where if platform.has_arrays else replace(where, name=group[0].config.run.name)) for group in groups]
+    for job in jobs:
+        platform.check_settings(job)
     if how is How.PRINT:
         for text in (text for job in jobs for text in platform.render(job).values()):
             console.print_text(text)
@@ -140,7 +143,7 @@ def _give(job: Job, platform: Platform, where: Where, console: Console, how: How
     entries = [replace(entry, from_step=last_step(run), task=index if is_array else None) for index, run in enumerate(job.runs)]
     settings = platform.kept(where.settings)
     folders = [begin_submission(run, entry, files, settings) for run, entry in zip(job.runs, entries, strict=True)]
-    for run in job.runs:
+    for run in job.runs if how is not How.AGAIN else ():
         withdraw_stop(run)
     file = folders[0] / next(iter(files))
     if how is How.MAKE:

@@ -4,13 +4,13 @@ import time
 from collections.abc import Sequence
 
 from orchestrator.commands.console import Console
-from orchestrator.commands.jobs import Standing, readable_jobs_of
+from orchestrator.commands.jobs import Standing, is_its_own, readable_jobs_of
 from orchestrator.commands.launching import relaunch
 from orchestrator.commands.status import OVER, run_status
-from orchestrator.commands.submitting import last_step
+from orchestrator.commands.submitting import How, last_step
 from orchestrator.errors import OrchestratorError
 from orchestrator.platforms.submissions import kept_settings, read_submissions
-from orchestrator.runs.attempts import has_newest_ended, newest_start
+from orchestrator.runs.attempts import has_newest_ended, newest_start, read_status
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.stop_request import stop_requested
 
@@ -22,7 +22,7 @@ def submit_again(run: RunDirectory, found: Standing | None, console: Console) ->
     """Submit a run again whose job has ended though it could go on, if its budget allows.
 
     KubeRay does not: a head that died or a deadline that passed ends a RayJob for good. Slurm's script has itself requeued, unless the
-    cluster is one that ends what it preempts. What somebody has cancelled stays as it is.
+    cluster is one that ends what it preempts, a budget of the job is spent, or nobody answered. What somebody has cancelled stays as it is.
 
     Args:
         run: its directory.
@@ -47,12 +47,14 @@ def submit_again(run: RunDirectory, found: Standing | None, console: Console) ->
     console.note(
         f"{found[0].platform} has given {run.root} up: submitting it again, {since} of launch.max_resubmissions={most} without progress"
     )
-    relaunch(run, [], console.aside())
+    relaunch(run, [], console.aside(), how=How.AGAIN)
     return True
 
 
 def _has_been_given_up(run: RunDirectory, found: Standing) -> bool:
-    if found[1].phase != "ended" or not found[1].given_up or stop_requested(run, newest_start(run) + int(has_newest_ended(run))):
+    submission, job = found
+    may_go_on = job.given_up or (job.failed and is_its_own(read_status(run), submission))  # what never began has its reasons in its log
+    if job.phase != "ended" or not may_go_on or stop_requested(run, newest_start(run) + int(has_newest_ended(run))):
         return False
     status = run_status(run, found)
     return status.state == "lost" or (status.state == "stopped" and status.reason_class in _AGAIN)

@@ -65,6 +65,7 @@ class JobState:
         why: it waits or ended, as far as the platform says; why the platform does not answer.
         nodes: where it runs.
         given_up: whether the platform has ended it for reasons of its own, and will not start it again.
+        failed: whether it has ended with an error; the run's ledger knows which.
     """
 
     phase: str
@@ -72,6 +73,7 @@ class JobState:
     why: str = ""
     nodes: str = ""
     given_up: bool = False
+    failed: bool = False
 
     @property
     def is_alive(self) -> bool:
@@ -87,8 +89,15 @@ class Platform(Protocol):
 
     has_arrays: bool
 
+    def check_settings(self, job: Job) -> None:
+        """Refuse settings that do not fit each other or the run. No question is asked.
+
+        Raises:
+            ConfigError: which, and what would fit.
+        """
+
     def check(self, job: Job) -> None:
-        """Refuse what cannot work, before anything is submitted.
+        """Refuse what this platform cannot do today, before anything is submitted.
 
         Raises:
             ConfigError: why, and what would work.
@@ -145,13 +154,13 @@ def shape_of(scheduling: SchedulingConfig, ranks_per_node: int) -> Shape:
 _LOCAL_TYPES = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "ramfs"}
 
 
-def check_shared(paths: Iterable[tuple[str, str]], shape: Shape, shared_paths: Sequence[str]) -> None:
+def check_shared(paths: Iterable[tuple[str, str]], shared_paths: Sequence[str], *, is_elsewhere: bool) -> None:
     """Refuse directories that only this machine sees.
 
     Args:
         paths: the key of each in the configuration, and the directory.
-        shape: on one node, any directory may do.
         shared_paths: directories that the profile says all nodes see; none: the type of the file system decides.
+        is_elsewhere: whether the job has another machine than this one.
 
     Raises:
         ConfigError: one is not shared.
@@ -162,9 +171,9 @@ def check_shared(paths: Iterable[tuple[str, str]], shape: Shape, shared_paths: S
                 f"{key}={path} is in none of launch.shared_paths={', '.join(shared_paths)}, which all nodes see. Move it into one of them."
             )
         kind = _file_system(Path(path))
-        if not shared_paths and shape.nodes > 1 and kind in _LOCAL_TYPES:
+        if not shared_paths and is_elsewhere and kind in _LOCAL_TYPES:
             raise ConfigError(
-                f"{key}={path} is on a file system of type {kind}, which the {shape.nodes} nodes most likely do not share. Set it to a "
+                f"{key}={path} is on a file system of type {kind}, which this machine and the nodes most likely do not share. Set it to a "
                 f"directory that all of them see, or name those in launch.shared_paths."
             )
 

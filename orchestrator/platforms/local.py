@@ -25,6 +25,9 @@ class Local:
 
     has_arrays = False
 
+    def check_settings(self, job: Job) -> None:
+        """They are the environment alone."""
+
     def check(self, job: Job) -> None:
         """There is nothing that this machine can be asked."""
 

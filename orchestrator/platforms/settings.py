@@ -24,6 +24,14 @@ def seconds_of(time_limit: str) -> int:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
+def clock_of(seconds: int) -> str:
+    """The time that `seconds_of` reads as so many seconds."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days}-{hours:02}:{minutes:02}:{seconds:02}"
+
+
 def _clock(text: str) -> str:
     if not seconds_of(text):
         raise ValueError(f"{text!r} is no time at all. Write how long the job may take.")
@@ -90,11 +98,12 @@ class SlurmSettings:
     memory_per_node: Annotated[str, Field(pattern=r"^[0-9]+[KMGT]?$")]  # 0: all of it
     gres: Words | None  # what a GPU is called, as gpu:h100; null: none is asked for
     exclude: tuple[Words, ...]  # nodes that are not to be used
+    exclude_failed: bool  # exclude, too, those on which ranks failed alone scheduling.exclude_node_after times in the job before
     container: ContainerSettings | None
     environment: dict[Variable, Line]
     setup: tuple[Line, ...]  # lines of shell before all else, as `module load cuda`
     shared_paths: tuple[Folder, ...]  # directories that all nodes see; none: looked up by the type of their file systems
-    max_restarts: CountOrNone  # how many times the script has the job requeued
+    max_restarts: CountOrNone  # restarts, Slurm's own among them, from which on the script has the job requeued no more
     max_resubmissions: CountOrNone  # of what Slurm has ended and not requeued; by `launch --watch` and `status`, without progress between
     at_once: Count | None  # tasks of an array that run side by side; null: all
     after: tuple[Folder, ...]  # directories of runs that must be done before
@@ -139,10 +148,9 @@ class KubernetesSettings:
     annotations: dict[Line, Line]
     environment: dict[Variable, Line]
     secrets: dict[Variable, SecretKey]
-    user: Count  # the number that pods run as
-    group: Count  # that owns the volumes
     grace_seconds: Count  # from the order to stop until pods are killed
-    time_limit: Clock | None  # of one submission; null: none
+    start_seconds: Count  # in which all pods must be up, once there is room for them
+    time_limit: Clock | None  # of each of KubeRay's tries; null: none
     keep_seconds: CountOrNone  # how long the cluster of a job that has ended is kept
     max_retries: CountOrNone  # by KubeRay, each on a new cluster
     max_resubmissions: CountOrNone  # by `midtrain launch --watch` and `midtrain status`, without progress between

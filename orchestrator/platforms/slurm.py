@@ -1,5 +1,6 @@
 """Slurm: one batch script a submission, for a run or for an array of runs."""
 
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -7,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import ConfigError, OrchestratorError
+from orchestrator.errors import ConfigError, InfrastructureError, OrchestratorError
 from orchestrator.platforms.job import Job, JobState, check_mounts, check_shared
 from orchestrator.platforms.settings import ContainerSettings, SlurmSettings, seconds_of
 from orchestrator.platforms.slurm_client import SilentError, ask, tell
@@ -31,7 +32,7 @@ class Slurm:
 
     has_arrays = True
 
-    def check(self, job: Job) -> None:
+    def check_settings(self, job: Job) -> None:
         settings: SlurmSettings = job.settings
         _check_times(job, settings)
         for run in job.runs:
@@ -41,9 +42,20 @@ class Slurm:
                 )
         if settings.container:
             check_mounts(job.paths, settings.container.mounts)
-        check_shared([*job.paths, *_python(job.settings)], job.shape, job.settings.shared_paths)
+
+    def check(self, job: Job) -> None:
+        is_elsewhere = job.shape.nodes > 1 or socket.gethostname() not in _node_names()
+        check_shared([*job.paths, *_python(job.settings)], job.settings.shared_paths, is_elsewhere=is_elsewhere)
         check_partition(read_nodes(ask("sinfo", "--all", "--noheader", "--exact", "--format=%R|%a|%l|%D|%c|%G")), job)
-        ask("sbatch", "--test-only", text=self.render(job)[SCRIPT])
+        try:
+            ask("sbatch", "--test-only", text=self.render(job)[SCRIPT])
+        except ConfigError as refusal:
+            if not (failed := _failed_nodes(job)):
+                raise
+            raise ConfigError(
+                f"{refusal} Excluded, because ranks failed alone there in the job before: {', '.join(sorted(failed))}; "
+                f"launch.exclude_failed=false takes them back."
+            ) from None
 
     def render(self, job: Job) -> dict[str, str]:
         return {SCRIPT: render(job.settings.template, _values(job, job.settings))}
@@ -51,7 +63,10 @@ class Slurm:
     def submit(self, job: Job, file: Path) -> str:
         for again in range(_TRIES):
             try:
-                return tell("sbatch", "--parsable", str(file), seconds=_SUBMIT_SECONDS).strip().partition(";")[0]
+                said = tell("sbatch", "--parsable", str(file), seconds=_SUBMIT_SECONDS)
+                if number := _number(said) or self._find_patiently(job.key):
+                    return number
+                raise InfrastructureError(f"sbatch said {said.strip()[:200]!r}, which is no job's number, and no job has key {job.key}.")
             except SilentError:  # it may have the job, or be about to
                 if found := self._find_patiently(job.key):
                     return found
@@ -88,6 +103,12 @@ class Slurm:
     def kept(self, settings: SlurmSettings) -> SlurmSettings:
         """With the template's own place."""
         return replace(settings, template=kept_template(settings.template))
+
+
+def _number(said: str) -> str | None:
+    """Of a job, from what sbatch says; a site's own wrapper of it may say more."""
+    lines = [line.strip().partition(";")[0] for line in said.splitlines()]
+    return next((line for line in reversed(lines) if line.isdigit()), None)
 
 
 def _python(settings: SlurmSettings) -> Iterator[tuple[str, str]]:
@@ -176,11 +197,24 @@ def _options(job: Job, settings: SlurmSettings) -> Iterator[tuple[str, str]]:
 
 def _failed_nodes(job: Job) -> set[str]:
     """Nodes on which ranks of these runs failed so often that they are not to be used again, by the names that Slurm has for them."""
-    failed = {host for run in job.runs for host, count in failed_hosts(run).items() if count >= job.scheduling.exclude_node_after}
-    if not failed:
+    failed = {host for run in job.runs for host, count in _failed_hosts(run).items() if count >= job.scheduling.exclude_node_after}
+    if not failed or not job.settings.exclude_failed:
         return set()
-    known = set(ask("sinfo", "--all", "--noheader", "--Node", "--format=%N").split())
+    try:
+        known = _node_names()
+    except OrchestratorError:  # nothing is submitted now, or the submission fails in its turn
+        return failed
     return {name for host in failed for name in (host, host.partition(".")[0]) if name in known}
+
+
+def _failed_hosts(run: RunDirectory) -> Mapping[str, int]:
+    """In the run's last job; what was before it, it has not had."""
+    newest = newest_submission(run)
+    return failed_hosts(run, f"{newest.platform}:{newest.job}") if newest else {}
+
+
+def _node_names() -> set[str]:
+    return set(ask("sinfo", "--all", "--noheader", "--Node", "--format=%N").split())
 
 
 def _job_before(run: RunDirectory) -> str | None:

@@ -39,4 +39,5 @@ def _state(word: str, reason: str, nodes: str) -> JobState:
     why = "" if reason in ("None", "") else reason
     if word in _WAITING:
         return JobState(phase="waiting", word=word, why=why)
-    return JobState(phase="running" if word in _RUNNING else "ended", word=word, why=why, nodes=nodes, given_up=word in _GIVEN_UP)
+    phase = "running" if word in _RUNNING else "ended"
+    return JobState(phase=phase, word=word, why=why, nodes=nodes, given_up=word in _GIVEN_UP, failed=word == "FAILED")

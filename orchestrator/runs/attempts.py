@@ -122,9 +122,11 @@ def stop_attempt(run: RunDirectory, attempt: int, stop: Stop) -> None:
     )
 
 
-def failed_hosts(run: RunDirectory) -> Counter[str]:
-    """How often ranks failed on each host alone: what fails on several at once is most likely the fault of none of them."""
-    alone = [line["failed_hosts"] for line in read_lines(run.attempts) if len(line.get("failed_hosts", ())) == 1]
+def failed_hosts(run: RunDirectory, job: str) -> Counter[str]:
+    """How often ranks failed on each host alone in a job: what fails on several at once is most likely the fault of none of them."""
+    lines = list(read_lines(run.attempts))
+    of_job = {line["attempt"] for line in lines if line["event"] == "start" and line.get("job") == job}
+    alone = [line["failed_hosts"] for line in lines if line["attempt"] in of_job and len(line.get("failed_hosts", ())) == 1]
     return Counter(host for hosts in alone for host in hosts)
 
 

@@ -1,5 +1,9 @@
-"""Locks that a process holds for as long as it lives: the kernel lets go of them however it ends."""
+"""Locks that a process holds for as long as it lives: the kernel lets go of them however it ends.
 
+Where a file system has none, as Lustre mounted without `flock`, nobody is seen to hold one; attempts that overlap are the fence's to part.
+"""
+
+import errno
 import fcntl
 import time
 from collections.abc import Iterator
@@ -7,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 _TRIES = 5  # who only looks whether it is held has it for a moment
 
 
@@ -32,7 +37,11 @@ def next_holder(lock: Path) -> Iterator[None]:
         lock: its file, made if need be, and left behind.
     """
     with lock.open("a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as failure:
+            if failure.errno not in _NO_LOCKS:
+                raise
         yield
 
 
@@ -50,4 +59,7 @@ def _takes(file: TextIO, kind: int) -> bool:
     except BlockingIOError:
         time.sleep(0.1)
         return False
+    except OSError as failure:
+        if failure.errno not in _NO_LOCKS:
+            raise
     return True

@@ -32,12 +32,17 @@ def ask_to_stop(number: int) -> None:
 
 @contextmanager
 def noting_signals(names: Sequence[str]) -> Iterator[None]:
-    """Have signals noted within the context. One that was ignored before, as SIGHUP is under nohup, stays so."""
+    """Have signals noted within the context. One that was ignored before, as SIGHUP is under nohup, stays so.
+
+    One that was blocked is not any more: Ray starts the entrypoints of its jobs with SIGINT blocked.
+    """
     wanted = [number for number in _numbers(names) if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _note) for number in wanted}
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in before.items():
             signal.signal(number, handler)
         _noted.clear()

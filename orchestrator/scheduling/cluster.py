@@ -10,11 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Read when ray is imported: no report of usage to its makers, no warning that only its makers can act on, and ranks that do not stand back
-# (Ray's default niceness is 15) behind whatever else the node runs.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_worker_niceness", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+from orchestrator.ray_variables import RAY_VARIABLES
+
+os.environ.update(RAY_VARIABLES | os.environ)  # read when ray is imported
 
 import ray
 

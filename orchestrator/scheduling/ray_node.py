@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from orchestrator.errors import DataError, InfrastructureError
+from orchestrator.ray_variables import RAY_VARIABLES
 from orchestrator.runs.attempts import CLUSTER, newest_cluster
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.scheduling.leftovers import own_folder, sweep, users_of
@@ -37,13 +38,6 @@ _PORTS = range(20_000, 32_000)  # below those that the system gives out, which o
 _SAID = "said"  # what `ray start` prints: of use only when it fails
 _LAST_LINES = 15
 _BLOCKED = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
-_VARIABLES = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_health_check_timeout_ms": "5000",  # a node that does not answer is dead after 24 s, not after 65
-    "RAY_health_check_failure_threshold": "3",
-}
 
 
 def keep_node(command: Sequence[str], folder: Path, starts: int, over: threading.Event) -> int:
@@ -64,7 +58,7 @@ def keep_node(command: Sequence[str], folder: Path, starts: int, over: threading
             return 0
         began = time.monotonic()
         with (folder / _SAID).open("wb") as said:
-            process = subprocess.Popen(command, env=os.environ | _VARIABLES, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+            process = subprocess.Popen(command, env=os.environ | RAY_VARIABLES, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         while (ended := process.poll()) is None and not over.wait(_LOOK_SECONDS):
             pass
         end_trees(users_of(folder))

@@ -99,12 +99,14 @@ class Supervision:
         return 0.0 if outcome.kind == "resize" else None
 
     def _was_stopped_by_a_person(self, token: Token, outcome: Outcome) -> bool:
-        """Whether `midtrain stop` has ended the attempt. It was asked for, so it is no failure, and nothing is to start the run again."""
-        error, request = error_of(outcome), stop_requested(self._run, token.attempt)
-        if request is None or not isinstance(error, InterruptedRunError) or isinstance(error, NodePreemptedError):
+        """Whether the attempt has ended when `midtrain stop` had asked for that. Nothing is to start the run again, however it ended."""
+        request = stop_requested(self._run, token.attempt)
+        if request is None or outcome.kind in ("done", "paused"):
             return False
-        saved = f"after step {outcome.step}, which is saved" if outcome.kind == "stop" else "without a save"
-        reason = f"`midtrain stop` by {request.by} stopped it {saved}. Go on with `midtrain resume`."
+        is_saved, was_asked = outcome.kind in ("stop", "drained", "resize"), isinstance(error_of(outcome), InterruptedRunError)
+        saved = f"after step {outcome.step}, which is saved" if is_saved else "without a save"
+        ended = f" It ended by itself: {outcome.message}" if not (is_saved or was_asked) else ""
+        reason = f"`midtrain stop` by {request.by} stopped it {saved}. Go on with `midtrain resume`.{ended}"
         self._end(token, replace(outcome, kind="stopped"), reason, None)
         self._say(reason)
         return True

@@ -12,7 +12,7 @@ from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.durable import write_whole
 
 RUN_FILES = "run.zip"
-_PATTERNS = ("*.yaml", "*.json", "*.jsonl", "*.npz", "wandb_id", "amendments/*/*")
+_PATTERNS = ("*.yaml", "*.json", "*.jsonl", "*.npz", "wandb_id", "amendments/*/*", "launch/submissions.jsonl", "launch/*/settings.yaml")
 
 
 def pack(run: RunDirectory) -> bytes:

@@ -132,7 +132,7 @@ def test_a_worker_that_is_killed_and_a_node_that_is_lost_are_replaced_and_a_run_
 ) -> None:
     run = folder / "runs" / "kube-worker"
     (folder / "fault").touch()
-    name = cluster.launch(run, slow=True, changes={"scheduling.deadlines.start": 30, "scheduling.deadlines.step": 20})
+    name = cluster.launch(run, slow=True, changes={"scheduling.deadlines.start": 20, "scheduling.deadlines.step": 15})
     wait_for_step(run, 3)
     lab(kubernetes_lab, "kill-pod", cluster.pods("worker")[0]["metadata"]["name"], "-n", cluster.namespace)
     wait_for_attempt(run, 2)

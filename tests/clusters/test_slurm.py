@@ -129,6 +129,7 @@ def test_a_second_launch_attaches_and_a_run_that_is_asked_to_stop_saves_and_is_r
     assert (status(run).platform_state or "").startswith("CANCELLED")
     assert [job for job, _ in attempts(run)] == [f"slurm:{first}", f"slurm:{second}"]
     assert [path for path in run.rglob("*") if path.is_file() and token in path.read_bytes()] == []
+    assert not Path("/tmp/oops").exists(), "a part of the directory's name was run"
 
 
 def token_of(run: Path) -> bytes:

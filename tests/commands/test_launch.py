@@ -1,6 +1,8 @@
 """Runs that are launched on this machine: submitted once, told of, stopped and gone on with, from their directory."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -8,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from orchestrator.commands.console import Console
 from orchestrator.commands.job import run_job
 from orchestrator.commands.jobs import job_of
+from orchestrator.commands.status import RunStatus, run_status
 from orchestrator.config.load import load_config
 from orchestrator.errors import DataError, NumericsError
 from orchestrator.platforms.local import Local
@@ -54,14 +58,62 @@ def status(home: Path, name: str) -> dict[str, Any]:
     return dict(json.loads(midtrain("status", str(run_at(home, name)), "--json", cwd=home).stdout))
 
 
+def now(home: Path, name: str) -> RunStatus:
+    """As `status` tells it, without a process that takes from the run what it waits for."""
+    run = RunDirectory(run_at(home, name))
+    return run_status(run, job_of(run))
+
+
 def wait_for_state(home: Path, name: str, *states: str) -> None:
-    wait_for(lambda: status(home, name)["state"] in states, 120)
+    wait_for(lambda: now(home, name).state in states, 120)
 
 
 def test_a_dry_run_prints_the_file_and_makes_nothing(home: Path) -> None:
     said = launch(home, "dry", "--dry-run")
     assert said.startswith("#!/bin/bash\n") and said.rstrip().endswith("exec midtrain job")
     assert not run_at(home, "dry").exists()
+
+
+def test_a_dry_run_asks_no_platform_and_refuses_what_could_work_on_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    words = overrides(home, **{"run.name": "dry", "run.dir": run_at(home, "dry")})
+    slurm = midtrain("launch", "slurm", "--dry-run", *words, "launch.gres=null", cwd=home)
+    assert slurm.returncode == 0 and slurm.stdout.startswith("#!/bin/bash\n# midtrain: dry, submission 1, by profile slurm\n#SBATCH ")
+    refused = midtrain("launch", "slurm", "--dry-run", *words, "launch.stop_before_seconds=10", cwd=home)
+    assert refused.returncode == 2 and "launch.stop_before_seconds=10 is less than" in refused.stderr
+    site = ["launch.image=registry.example.com/m@sha256:" + "ab" * 32, f"launch.claims={{{home}: runs}}"]
+    rayjob = midtrain("launch", "kubernetes", "--dry-run", *words, *site, cwd=home)
+    assert rayjob.returncode == 0 and "\nkind: RayJob\n" in rayjob.stdout
+    refused = midtrain("launch", "kubernetes", "--dry-run", *words, *site, "launch.shm=64Gi", "launch.memory_per_node=32Gi", cwd=home)
+    assert (refused.returncode, refused.stdout) == (2, "") and "the RayJob would not work" in refused.stderr
+    assert not run_at(home, "dry").exists()
+
+
+def test_what_the_doctor_finds_bad_is_not_submitted(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "shards", tmp_path / "shards")
+    shard = next(path for path in sorted((tmp_path / "shards").rglob("*.bin")))
+    os.truncate(shard, shard.stat().st_size // 2)
+    said = launch(home, "cut", code=2, changes={"shards.dir": tmp_path / "shards"})
+    assert shard.name in said and "Traceback" not in said
+    assert not run_at(home, "cut").exists()
+
+
+def test_a_run_that_is_made_for_somebody_else_to_submit_is_found_once_it_is(home: Path) -> None:
+    said = launch(home, "made", "--no-submit")
+    file = run_at(home, "made") / "launch" / "1" / "job.sh"
+    assert f"{file} is made for {run_at(home, 'made')}, and not submitted" in said
+    assert (status(home, "made")["state"], status(home, "made")["platform_state"]) == ("planned", "never submitted")
+    with subprocess.Popen(["bash", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+        wait_for(lambda: now(home, "made").platform_state == "running", 60)
+        assert midtrain("stop", str(run_at(home, "made")), "--now", cwd=home).returncode == 0
+
+
+def test_a_run_goes_on_with_what_is_changed_of_how_it_is_launched(home: Path) -> None:
+    launch(home, "changed", "--no-submit", "launch.environment={KEPT: 'yes', GIVEN: first}")
+    assert "is submitted to local" in midtrain("resume", str(run_at(home, "changed")), "launch.environment.GIVEN=second", cwd=home).stdout
+    kept = yaml.safe_load((run_at(home, "changed") / "launch" / "2" / "settings.yaml").read_text())
+    assert kept["environment"] == {"KEPT": "yes", "GIVEN": "second"}
 
 
 def test_a_run_is_submitted_once_told_of_and_finished(home: Path) -> None:
@@ -89,15 +141,15 @@ def test_a_run_is_submitted_once_told_of_and_finished(home: Path) -> None:
 
 def test_a_run_saves_and_stops_when_it_is_asked_to_and_goes_on_where_it_was_launched(home: Path) -> None:
     launch(home, "asked", changes={"mixture.total_tokens": 4000 * 128, "mixture.max_epochs": "{spec:900,code:900,docs:900}"})
-    wait_for(lambda: status(home, "asked")["step"] > 3, 120)
+    wait_for(lambda: now(home, "asked").step > 3, 120)
     done = midtrain("stop", str(run_at(home, "asked")), cwd=home)
     assert done.returncode == 0 and "which is saved" in done.stdout
-    wait_for(lambda: status(home, "asked")["platform_state"] == "ended", 20)
+    wait_for(lambda: now(home, "asked").platform_state == "ended", 20)
     found = status(home, "asked")
     assert (found["state"], found["reason_class"], found["exit_code"]) == ("stopped", "stopped", 0)
     assert "is not running" in midtrain("stop", str(run_at(home, "asked")), cwd=home).stdout
     assert "is submitted to local as job" in midtrain("resume", str(run_at(home, "asked")), cwd=home).stdout
-    wait_for(lambda: status(home, "asked")["step"] > found["step"], 120)
+    wait_for(lambda: now(home, "asked").step > found["step"], 120)
     assert midtrain("stop", str(run_at(home, "asked")), "--now", cwd=home).returncode == 0
     wait_for_state(home, "asked", "lost")
 

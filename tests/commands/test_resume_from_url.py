@@ -11,7 +11,9 @@ from orchestrator.commands.fetching import fetch_lost, fetch_run, find_run
 from orchestrator.commands.status import all_statuses
 from orchestrator.config.load import load_config, read_config
 from orchestrator.errors import CheckpointError, ConfigError, RunExistsError
-from orchestrator.runs.attempts import only_attempt, start_attempt
+from orchestrator.platforms.profiles import load_settings
+from orchestrator.platforms.submissions import Submission, begin_submission, end_submission, newest_submission
+from orchestrator.runs.attempts import JOB, only_attempt, start_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.second_home.run_files import pack
 from orchestrator.second_home.upload import upload
@@ -166,3 +168,20 @@ def test_the_status_of_a_second_home_is_that_of_its_newest_checkpoint(tmp_path: 
     (status,) = all_statuses(f"{url}/", Console(), lambda *_: False)
     assert (status["run"], status["state"], status["attempts"], status["steps"]) == (url, "unknown", 1, 10)
     assert status["reason"] == "as of its newest checkpoint in the second home"
+
+
+def test_the_second_home_knows_where_a_run_was_launched(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prepared(tmp_path)
+    run = prepared.make_run(load_config(overrides(tmp_path)))
+    run.wandb_id.write_text("0123456789abcdef\n")
+    known = Submission(number=1, platform="local", profile="local", key="k", from_step=0, job="elsewhere:k")
+    begin_submission(run, known, {"job.sh": ""}, load_settings("local", [])[1])
+    end_submission(run, known)
+    monkeypatch.setenv(JOB, "local:elsewhere:k")
+    start_attempt(run, world_size=2, from_step=0)
+    bring(run, url, 5)
+    (status,) = all_statuses(url, Console(), lambda *_: False)
+    assert (status["platform"], status["job"], status["state"]) == ("local", "elsewhere:k", "unknown")
+    assert "it is a process on elsewhere; look there" in status["reason"]
+    shutil.rmtree(run.root)
+    assert newest_submission(fetch_run(url, None, Console())) == known, "so that `resume` goes on there, and not here beside its job"

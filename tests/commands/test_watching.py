@@ -8,6 +8,7 @@ import yaml
 from orchestrator.commands import watching
 from orchestrator.commands.console import Console
 from orchestrator.commands.job import run_job
+from orchestrator.commands.submitting import How
 from orchestrator.commands.watching import submit_again, watch_runs
 from orchestrator.config.load import load_config
 from orchestrator.errors import ConfigError, InfrastructureError
@@ -42,7 +43,7 @@ def run(home: Path, tmp_path: Path) -> RunDirectory:
 def submitted(monkeypatch: pytest.MonkeyPatch) -> list[RunDirectory]:
     """The runs that were submitted again."""
     runs: list[RunDirectory] = []
-    monkeypatch.setattr(watching, "relaunch", lambda run, *_: runs.append(run))
+    monkeypatch.setattr(watching, "relaunch", lambda run, *_, how: runs.append(run))
     return runs
 
 
@@ -89,10 +90,11 @@ def test_a_job_that_is_there_or_was_taken_away_is_left_alone(run: RunDirectory, 
     assert submitted == []
 
 
-@pytest.mark.parametrize("word", ["CANCELLED by 0", "FAILED", "COMPLETED"])
-def test_a_job_that_somebody_has_cancelled_or_that_ended_by_itself_is_left_alone(
-    run: RunDirectory, submitted: list[RunDirectory], word: str
+@pytest.mark.parametrize(("word", "job"), [("CANCELLED by 0", "run-1"), ("COMPLETED", "run-1"), ("FAILED", "before")])
+def test_a_job_that_somebody_has_cancelled_or_that_never_began_is_left_alone(
+    run: RunDirectory, submitted: list[RunDirectory], monkeypatch: pytest.MonkeyPatch, word: str, job: str
 ) -> None:
+    monkeypatch.setenv(JOB, f"kubernetes:{job}")
     attempt(run, "preempted")
     made_step(run, 5)
     (state,) = read_queued(f"run-1|k1|{word}|None|n1", {"run-1": "k1"}).values()
@@ -100,10 +102,11 @@ def test_a_job_that_somebody_has_cancelled_or_that_ended_by_itself_is_left_alone
     assert submitted == []
 
 
-@pytest.mark.parametrize("word", ["PREEMPTED", "NODE_FAIL", "TIMEOUT"])
-def test_one_that_slurm_has_ended_for_its_own_reasons_is_submitted_again(
-    run: RunDirectory, submitted: list[RunDirectory], word: str
+@pytest.mark.parametrize("word", ["PREEMPTED", "NODE_FAIL", "TIMEOUT", "FAILED"])
+def test_one_that_slurm_has_ended_or_that_failed_for_reasons_that_pass_is_submitted_again(
+    run: RunDirectory, submitted: list[RunDirectory], monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
+    monkeypatch.setenv(JOB, "kubernetes:run-1")
     attempt(run, "preempted")
     (state,) = read_queued(f"run-1|k1|{word}|None|n1", {"run-1": "k1"}).values()
     assert submit_again(run, (submit(run), state), Console())
@@ -125,7 +128,7 @@ def test_who_watches_stays_while_a_platform_does_not_answer_and_goes_when_all_is
     states = [JobState(phase="waiting", word="PENDING"), JobState(phase="unknown", why="no answer"), ENDED, ENDED]
     monkeypatch.setattr(watching, "readable_jobs_of", lambda runs: [(known, states.pop(0))])
 
-    def again(run: RunDirectory, *_: object) -> None:
+    def again(run: RunDirectory, *_: object, how: How) -> None:
         submitted.append(run)
         attempt(run, "done")
 

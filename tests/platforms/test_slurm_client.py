@@ -2,16 +2,21 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, InfrastructureError
 from orchestrator.platforms import slurm, slurm_client
 from orchestrator.platforms.job import JobState
-from orchestrator.platforms.slurm import Slurm
+from orchestrator.platforms.profiles import load_settings
+from orchestrator.platforms.slurm import SCRIPT, Slurm
 from orchestrator.platforms.slurm_client import SilentError, ask, tell
 from orchestrator.platforms.slurm_states import read_accounted, read_queued
+from orchestrator.platforms.submissions import Submission, begin_submission, end_submission
+from orchestrator.runs.attempts import JOB, Stop, start_attempt, stop_attempt
+from orchestrator.runs.directory import RunDirectory
 from tests.platforms.test_slurm_script import job
 
 Stand = Callable[[str, str], None]
@@ -127,6 +132,40 @@ def test_a_submission_without_an_answer_is_looked_for_by_its_key_before_it_is_ma
         with pytest.raises(SilentError, match="does not answer sbatch"):
             Slurm().submit(job(), tmp_path / "job.sh")
     assert (tmp_path / "asked").read_text().count("x") == asked
+
+
+def test_a_wrapper_of_sbatch_may_say_more_than_the_number(stand_in: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in("sbatch", "echo 'Your budget: 12 hours'; echo '55;here'; echo 'Good luck.'")
+    assert Slurm().submit(job(), tmp_path / "job.sh") == "55"
+    monkeypatch.setattr(slurm, "_FIND_AGAIN_SECONDS", (0.0,))
+    stand_in("sbatch", "echo 'Thank you.'")
+    stand_in("squeue", "true")
+    with pytest.raises(InfrastructureError, match=r"sbatch said 'Thank you\.', which is no job's number"):
+        Slurm().submit(job(), tmp_path / "job.sh")
+
+
+def test_nodes_on_which_ranks_failed_alone_in_the_job_before_are_excluded_until_somebody_takes_them_back(
+    stand_in: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.root.mkdir()
+    known = Submission(number=1, platform="slurm", profile="slurm", key="k", from_step=0, job="7")
+    begin_submission(run, known, {"job.sh": ""}, load_settings("slurm", [])[1])
+    end_submission(run, known)
+    monkeypatch.setenv(JOB, "slurm:7")
+    for host in ("n1.cluster", "n2.cluster", "n1.cluster"):
+        stop = Stop(step=1, reason="died", reason_class="infrastructure", exit_code=6, failed_hosts=[host])
+        stop_attempt(run, start_attempt(run, world_size=2, from_step=0), stop)
+    stand_in("sinfo", "echo n1; echo n2")
+    ours = partial(job, runs=(str(run.root),))
+    assert '--exclude="n1"' in Slurm().render(ours())[SCRIPT]
+    assert "--exclude" not in Slurm().render(ours("exclude_failed=false"))[SCRIPT]
+    stand_in("sinfo", "[ -n \"${4##*R*}\" ] && echo n1 || echo 'gpu|up|infinite|8|96|gpu:h100:8'")
+    stand_in("sbatch", "echo 'sbatch: error: Requested node configuration is not available' >&2; exit 1")
+    with pytest.raises(ConfigError, match=r"Excluded, .*: n1; launch\.exclude_failed=false takes them back"):
+        Slurm().check(ours("container=null", "setup=[':']"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert '--exclude="n1.cluster"' in Slurm().render(ours())[SCRIPT], "no Slurm is needed to read the script"
 
 
 def test_a_job_of_another_key_is_not_cancelled(stand_in: Stand, tmp_path: Path) -> None:

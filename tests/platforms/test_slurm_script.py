@@ -101,7 +101,7 @@ def test_what_the_profile_names_stands_on_lines_of_its_own() -> None:
 )
 def test_times_that_cannot_work_are_refused(words: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        Slurm().check(job(*words))
+        Slurm().check_settings(job(*words))
 
 
 def test_a_run_waits_for_the_jobs_of_those_that_come_before_it_and_not_for_what_is_finished(tmp_path: Path) -> None:
@@ -123,14 +123,14 @@ def test_a_run_waits_for_the_jobs_of_those_that_come_before_it_and_not_for_what_
 def test_a_container_that_does_not_have_the_run_where_it_is_is_refused(mounts: str) -> None:
     settings = f"container={{runtime: pyxis, image: '/l/a.sqsh', mounts: {mounts}}}"
     with pytest.raises(ConfigError, match=r"run\.dir=/lustre/runs/mine is not in the container: .* /lustre/runs:/lustre/runs"):
-        Slurm().check(replace(job(settings), paths=(("run.dir", "/lustre/runs/mine"),)))
+        Slurm().check_settings(replace(job(settings), paths=(("run.dir", "/lustre/runs/mine"),)))
     check_mounts([("run.dir", "/lustre/runs/mine")], ["/lustre:/lustre", "/data:/inside"])
     check_mounts([("run.dir", "/lustre/runs/mine")], ["/lustre"])
 
 
 def test_a_run_directory_with_slurms_own_signs_is_refused() -> None:
     with pytest.raises(ConfigError, match="has a % or a backslash"):
-        Slurm().check(job(runs=("/lustre/100%",)))
+        Slurm().check_settings(job(runs=("/lustre/100%",)))
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,8 @@ def test_ranks_that_do_not_fill_whole_nodes_are_refused() -> None:
 
 
 def test_directories_that_only_this_machine_sees_are_refused(tmp_path: Path) -> None:
-    shape = shape_of(job().scheduling, 8)
     with pytest.raises(ConfigError, match=r"run\.dir=/proc/x is in none of launch\.shared_paths=/lustre"):
-        check_shared([("shards.dir", "/lustre/s"), ("run.dir", "/proc/x")], shape, ["/lustre"])
+        check_shared([("shards.dir", "/lustre/s"), ("run.dir", "/proc/x")], ["/lustre"], is_elsewhere=False)
     with pytest.raises(ConfigError, match=r"run\.dir=/dev/shm/x is on a file system of type tmpfs"):
-        check_shared([("run.dir", "/dev/shm/x")], shape, [])
-    check_shared([("run.dir", "/dev/shm/x")], replace(shape, nodes=1), [])
+        check_shared([("run.dir", "/dev/shm/x")], [], is_elsewhere=True)
+    check_shared([("run.dir", "/dev/shm/x")], [], is_elsewhere=False)

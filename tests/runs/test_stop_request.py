@@ -50,8 +50,9 @@ def test_an_attempt_says_which_job_and_cluster_it_belongs_to(run: RunDirectory, 
     assert (newest_start(run), newest_cluster(run)) == (2, None)
 
 
-def test_a_host_is_charged_with_the_failures_that_were_its_alone(run: RunDirectory) -> None:
-    for hosts in (["n1"], ["n1", "n2"], ["n1"], [], ["n2"]):
+def test_a_host_is_charged_with_the_failures_of_a_job_that_were_its_alone(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    for job, hosts in ((6, ["n1"]), (7, ["n1"]), (7, ["n1", "n2"]), (7, ["n1"]), (7, []), (7, ["n2"])):
+        monkeypatch.setenv(JOB, f"slurm:{job}")
         attempt = start_attempt(run, world_size=2, from_step=0)
         stop_attempt(run, attempt, Stop(step=1, reason="died", reason_class="infrastructure", exit_code=6, failed_hosts=hosts))
-    assert failed_hosts(run) == {"n1": 2, "n2": 1}
+    assert failed_hosts(run, "slurm:7") == {"n1": 2, "n2": 1}

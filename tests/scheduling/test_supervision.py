@@ -184,8 +184,17 @@ STARTING = Outcome(kind="failed", step=0, error="InterruptedRunError", message="
 TAKEN_AWAY = Outcome(kind="drained", step=40)
 
 
-@pytest.mark.parametrize(("outcome", "said"), [(STOPPED, "after step 40, which is saved"), (STARTING, "without a save")])
-def test_what_a_person_stopped_ends_well_and_says_who_it_was(run: RunDirectory, outcome: Outcome, said: str) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (STOPPED, "after step 40, which is saved"),
+        (TAKEN_AWAY, "after step 40, which is saved"),
+        (Outcome(kind="resize", step=50), "after step 50, which is saved"),
+        (STARTING, "without a save"),
+        (Outcome(kind="failed", error="HungError", message="Rank 3 hangs."), "It ended by itself: Rank 3 hangs."),
+    ],
+)
+def test_what_a_person_has_asked_to_stop_is_not_started_again_however_it_ends(run: RunDirectory, outcome: Outcome, said: str) -> None:
     request_stop(run, through_attempt=1)
     Attempts(run, [outcome]).supervise(scheduling())
     stop = list(read_lines(run.attempts))[-1]
@@ -194,17 +203,17 @@ def test_what_a_person_stopped_ends_well_and_says_who_it_was(run: RunDirectory, 
 
 
 def test_a_signal_after_a_request_for_an_earlier_attempt_is_a_preemption(run: RunDirectory) -> None:
-    request_stop(run, through_attempt=1)
-    attempts = Attempts(run, [died(10), STOPPED])
+    request_stop(run, through_attempt=0)
+    attempts = Attempts(run, [STOPPED])
     with pytest.raises(InterruptedRunError):
         attempts.supervise(scheduling())
-    assert [line[1] for line in ledger(run) if line[0] == "stop"] == ["infrastructure", "preempted"]
+    assert [line[1] for line in ledger(run) if line[0] == "stop"] == ["preempted"]
 
 
-def test_what_fails_otherwise_is_no_stop_by_a_person(run: RunDirectory) -> None:
+def test_a_run_that_comes_to_its_end_when_it_is_asked_to_stop_is_done(run: RunDirectory) -> None:
     request_stop(run, through_attempt=1)
-    Attempts(run, [TAKEN_AWAY, Outcome(step=300)]).supervise(scheduling())
-    assert [line[1] for line in ledger(run) if line[0] == "stop"] == ["preempted", "done"]
+    Attempts(run, [Outcome(step=300)]).supervise(scheduling())
+    assert [line[1] for line in ledger(run) if line[0] == "stop"] == ["done"]
 
 
 def test_nodes_that_do_not_come_are_waited_for_again_unless_a_platform_can_give_others(

@@ -1,5 +1,7 @@
-"""From a job to the manifest of its RayJob. Pure, but for the template."""
+"""From a job to the manifest of its RayJob. Pure, but for the template and for whom it is made."""
 
+import os
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -9,6 +11,7 @@ from orchestrator.platforms.kubernetes.names import label_value, rayjob_name
 from orchestrator.platforms.kubernetes.quantities import as_bytes
 from orchestrator.platforms.settings import KubernetesSettings, seconds_of
 from orchestrator.platforms.templates import render
+from orchestrator.ray_variables import RAY_VARIABLES
 from orchestrator.runs.directory import RunDirectory
 
 KEY_LABEL = "midtrain/key"
@@ -21,15 +24,12 @@ _OBJECT_STORE_BYTES = 2 << 30  # blocks of the feed are all that goes through it
 _SMALLEST_OBJECT_STORE_BYTES = 128 << 20
 _HEAD_SHM, _SMALL_HEAD_SHM = "1Gi", "512Mi"  # no ranks are there; the larger one is what the doctor asks of any machine
 _SMALL_HEAD_BYTES = 4 << 30
+_USER_OF_IMAGE = 10001  # as in docker/Dockerfile
 _SUBMITTER = {"cpu": "500m", "memory": "512Mi"}
 _SUBMITTER_RETRIES = 10
-_EVERYWHERE = {
+_EVERYWHERE = RAY_VARIABLES | {
     "HOME": "/tmp",  # the root is read-only
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_health_check_timeout_ms": "5000",  # a node that does not answer is dead after 24 s, not after 65
-    "RAY_health_check_failure_threshold": "3",
+    "USER": "midtrain",  # the image does not know whose number it is
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1",  # the ranks have left before Ray is told to
 }
 _OURS = ("MIDTRAIN_RUN", "MIDTRAIN_JOB", "MIDTRAIN_LOG", "RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_JOB_STOP_WAIT_TIME_S")
@@ -49,6 +49,16 @@ def rayjob_manifest(job: Job) -> str:
         raise ConfigError(f"run.dir={str(run.root)!r} is not UTF-8, which Kubernetes takes nothing else than. Choose another.")
     name = rayjob_name(job.name, job.number)
     return render(settings.template, _facts(job, settings, name) | _pods(job, settings, run, name) | _metadata(job, settings, run))
+
+
+def identity() -> tuple[int, int, Sequence[int]]:
+    """User, group and further groups that pods run as: those of whoever launches, who makes the run's directory, so that they can write it.
+
+    Pods do not run as root. A run that root launches is handed over to the user of the image.
+    """
+    if os.getuid() == 0:
+        return _USER_OF_IMAGE, _USER_OF_IMAGE, ()
+    return os.getuid(), os.getgid(), sorted({*os.getgroups()} - {0, os.getgid()})
 
 
 def _refuse_overlaps(settings: KubernetesSettings) -> None:
@@ -74,6 +84,7 @@ def _facts(job: Job, settings: KubernetesSettings, name: str) -> dict[str, Any]:
         "queue": settings.queue,
         "max_retries": settings.max_retries,
         "time_limit_seconds": seconds_of(settings.time_limit) if settings.time_limit else None,
+        "start_seconds": settings.start_seconds,
         "keep_seconds": settings.keep_seconds,
         "submitter_retries": _SUBMITTER_RETRIES,
         "ray_version": version("ray"),
@@ -128,9 +139,7 @@ def _pods(job: Job, settings: KubernetesSettings, run: RunDirectory, name: str) 
         ],
         "pod_security": {
             "runAsNonRoot": True,
-            "runAsUser": settings.user,
-            "runAsGroup": settings.group,
-            "fsGroup": settings.group,
+            **_security_of(identity()),
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
@@ -155,3 +164,8 @@ def _object_store_bytes(shm: str) -> int:
 def _literal(variables: dict[str, str]) -> dict[str, str]:
     """Kubernetes puts other variables in the place of $(NAME), and $ for $$."""
     return {name: value.replace("$", "$$") for name, value in variables.items()}
+
+
+def _security_of(identity: tuple[int, int, Sequence[int]]) -> dict[str, Any]:
+    user, group, others = identity
+    return {"runAsUser": user, "runAsGroup": group, "fsGroup": group} | ({"supplementalGroups": list(others)} if others else {})

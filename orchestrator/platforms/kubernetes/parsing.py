@@ -70,4 +70,4 @@ def leaves_dropped(sent: Any, kept: Any, where: str = "") -> list[str]:
 
 def _lost(value: Any, where: str) -> list[str]:
     """What is empty may be left out."""
-    return [] if value is None or value == {} or value == [] else [where.lstrip(".")]
+    return [] if value is None or value in ({}, [], "") else [where.lstrip(".")]

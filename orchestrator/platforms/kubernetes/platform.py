@@ -1,5 +1,6 @@
 """The platform: what is asked of an API server when a job is checked, submitted, looked at and cancelled."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.platforms.job import Job, JobState
 from orchestrator.platforms.kubernetes.checks import check_cluster, check_settings
 from orchestrator.platforms.kubernetes.client import Api, RefusedError, Thing
-from orchestrator.platforms.kubernetes.manifest import KEY_LABEL, RUN_ANNOTATION, rayjob_manifest
+from orchestrator.platforms.kubernetes.manifest import KEY_LABEL, RUN_ANNOTATION, identity, rayjob_manifest
 from orchestrator.platforms.kubernetes.names import label_value, rayjob_name
 from orchestrator.platforms.kubernetes.parsing import at, parse_manifest
 from orchestrator.platforms.kubernetes.rules import broken_rules
@@ -36,12 +37,14 @@ class Kubernetes:
         self._namespace = settings.namespace
         self._api = api or Api(settings.context)
 
-    def check(self, job: Job) -> None:
+    def check_settings(self, job: Job) -> None:
         check_settings(job)
-        manifest = _well_formed(self.render(job)[MANIFEST])
+        _well_formed(self.render(job)[MANIFEST])
+
+    def check(self, job: Job) -> None:
         check_cluster(self._api, job)
         if self._standing(job) is None:
-            check_with_server(self._api, self._namespace, manifest)
+            check_with_server(self._api, self._namespace, _well_formed(self.render(job)[MANIFEST]))
 
     def render(self, job: Job) -> dict[str, str]:
         return {MANIFEST: rayjob_manifest(job)}
@@ -56,6 +59,7 @@ class Kubernetes:
             )
         if self._standing(job) is not None:
             return name
+        _hand_over(job)
         check_with_server(self._api, self._namespace, manifest)
         try:
             self._api.create(rayjobs_path(self._namespace), manifest, fieldValidation="Strict")
@@ -119,6 +123,14 @@ class Kubernetes:
                 f"one is not needed any more: kubectl delete rayjob -n {self._namespace} {name}."
             )
         return found
+
+
+def _hand_over(job: Job) -> None:
+    """Give what root has made to the user that the pods run as."""
+    if os.getuid() == 0:
+        user, group, _ = identity()
+        for path in (path for run in job.runs for path in (run.root, *run.root.rglob("*"))):
+            os.chown(path, user, group, follow_symlinks=False)
 
 
 def _well_formed(text: str) -> dict[str, Any]:

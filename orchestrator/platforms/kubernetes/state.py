@@ -10,6 +10,7 @@ from orchestrator.platforms.kubernetes.parsing import at, mapping, mappings
 Thing = dict[str, Any]
 
 _ENDED = ("Complete", "Failed", "ValidationFailed")
+_OF_THE_RUN = ("AppFailed", "SubmissionFailed")  # reasons of a failure; the others are KubeRay's own
 _STARTING = ("ContainerCreating", "PodInitializing")  # no trouble, unless something is said about it
 
 
@@ -26,12 +27,14 @@ def job_state(rayjob: Thing, pods: Sequence[Thing], events: Sequence[Thing], wor
     word, cluster = str(status.get("jobDeploymentStatus") or ""), status.get("rayClusterName")
     own = [pod for pod in pods if _label(pod, KEY_LABEL) == _label(rayjob, KEY_LABEL)]
     if at(rayjob, "metadata", "deletionTimestamp"):
-        return JobState(phase="running" if own else "gone", word="Deleting", why="it was cancelled", nodes=_nodes(own))
+        return JobState(phase="running" if any(map(_may_work, own)) else "gone", word="Deleting", why="it was cancelled", nodes=_nodes(own))
     if word in _ENDED:
         goes = not at(rayjob, "spec", "ttlSecondsAfterFinished")  # else its pods are kept, and do nothing
-        still_there = goes and any(_label(pod, "ray.io/cluster") and at(pod, "status", "phase") == "Running" for pod in own)
+        still_there = goes and any(_label(pod, "ray.io/cluster") and _may_work(pod) for pod in own)
         phase = "running" if still_there and word != "Complete" else "ended"
-        return JobState(phase=phase, word=_ended_word(word, status), why=_reason(status, word), given_up=word == "Failed")
+        failed = word == "Failed" and status.get("reason") in _OF_THE_RUN
+        given_up = word == "Failed" and not failed
+        return JobState(phase=phase, word=_ended_word(word, status), why=_reason(status, word), given_up=given_up, failed=failed)
     if not word:
         where = at(rayjob, "metadata", "namespace")
         return JobState(phase="waiting", word="New", why=f"KubeRay has not taken it up; see that its operator runs and watches {where}")
@@ -42,6 +45,11 @@ def job_state(rayjob: Thing, pods: Sequence[Thing], events: Sequence[Thing], wor
     if word == "Retrying":
         why = _reason(status, word) or why
     return JobState(phase="running" if word == "Running" else "waiting", word=word, why=why, nodes=_nodes(current))
+
+
+def _may_work(pod: Thing) -> bool:
+    """A pod of a node that is lost stays `Running` for as long as the node is known; what may yet run there is fenced off."""
+    return at(pod, "status", "phase") == "Running" and not _is_out_of_touch(pod)
 
 
 def _current(pods: Sequence[Thing], cluster: Any) -> list[Thing]:

@@ -48,35 +48,40 @@ mkfifo "$hold" && exec 9<>"$hold" 8<"$hold" || { say "no pipe in /tmp of $(hostn
 rm "$hold"
 
 inside=()
-# Srun is deaf to SIGTERM, at which it would kill its step: only the run decides when it has saved.
-quietly() { trap '' TERM; exec srun --overlap --wait=0 --kill-on-bad-exit=0 --cpus-per-task=96 --container-image=/lustre/images/midtrain-cuda.sqsh --container-mounts=/tmp:/tmp,/lustre:/lustre "$@"; }
+# The steps stand side by side, and none takes another down: only the run decides when it has saved.
+run_step() { exec srun --overlap --wait=0 --kill-on-bad-exit=0 --cpus-per-task=96 --container-image=/lustre/images/midtrain-cuda.sqsh --container-mounts=/tmp:/tmp,/lustre:/lustre "$@"; }
 node=("${inside[@]}" python -P -m orchestrator.scheduling.ray_node --address "$address" --num-cpus 8 --num-gpus 8)
-quietly --nodes=1 --ntasks=1 --nodelist="$head" "${node[@]}" --head 9>&- <&8 &
+run_step --nodes=1 --ntasks=1 --nodelist="$head" "${node[@]}" --head 9>&- <&8 &
 steps=($!)
-quietly --nodes=7 --ntasks=7 --ntasks-per-node=1 --relative=1 --input=all "${node[@]}" 9>&- <&8 &
+run_step --nodes=7 --ntasks=7 --ntasks-per-node=1 --relative=1 --input=all "${node[@]}" 9>&- <&8 &
 steps+=($!)
 export RAY_ADDRESS=$address
-quietly --nodes=1 --ntasks=1 --nodelist="$head" --gres=none "${inside[@]}" midtrain job 9>&- </dev/null &
+run_step --nodes=1 --ntasks=1 --nodelist="$head" --gres=none "${inside[@]}" midtrain job 9>&- </dev/null &
 driver=$!
 
 # Whoever asks this script to stop asks the run to save first.
-trap 'say "asked to stop"; kill -USR1 "$driver"' USR1 TERM
+trap 'say "asked to stop"; kill -USR1 "$driver"' USR1 USR2 HUP TERM
 is_up() { kill -0 "$1" 2>/dev/null; }
 lost=
+look_at_steps() {
+  for step in "${steps[@]}"; do
+    if [ -z "$lost" ] && ! is_up "$step"; then
+      lost=yes
+      say "a step of Ray has ended before the run"
+    fi
+  done
+}
 while is_up "$driver"; do
   sleep 1 &
   wait $!
-  for step in "${steps[@]}"; do
-    if [ -z "$lost" ] && ! is_up "$step" && is_up "$driver"; then
-      lost=yes
-      say "a step of Ray has ended before the run: asking the run to stop"
-      kill -USR1 "$driver"
-    fi
-  done
+  before=$lost
+  look_at_steps
+  [ "$before" = "$lost" ] || kill -USR1 "$driver" 2>/dev/null
 done
 wait "$driver"
 code=$?
-trap : USR1 TERM  # there is nobody left to ask
+look_at_steps
+trap : USR1 USR2 HUP TERM  # there is nobody left to ask
 exec 9>&-
 say "midtrain job ended with exit code $code"
 for step in "${steps[@]}"; do
@@ -90,6 +95,8 @@ case "$code" in
   0 | 2 | 3 | 5 | 126 | 127) again= ;;
   *) again=$lost ;;
 esac
+# Nodes on which steps cannot even begin are tried a few times, not max_restarts times.
+[ "$restarts" -lt 5 ] || grep -qsF "\"$MIDTRAIN_CLUSTER\"" "$MIDTRAIN_RUN/attempts.jsonl" || again=
 patiently() { for pause in 5 10 20 40 60 60 60 0; do timeout 60 "$@" && return 0; sleep $pause; done; return 1; }
 if [ -n "$again" ]; then
   facts=$(patiently scontrol show job --oneliner "$id")

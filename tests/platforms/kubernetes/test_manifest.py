@@ -117,6 +117,14 @@ def test_no_pod_is_root_or_may_write_outside_its_volumes_or_has_a_token() -> Non
         assert spec["restartPolicy"] == "Never"
 
 
+def test_pods_run_as_whoever_made_the_runs_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("getuid", 1234), ("getgid", 1300), ("getgroups", [1300, 0, 1400])):
+        monkeypatch.setattr(os, name, lambda value=value: value)
+    for kind in KINDS:
+        context = pod_of(manifest_of(make_job(SETTINGS)), kind)["spec"]["securityContext"]
+        assert [context[key] for key in ("runAsUser", "runAsGroup", "fsGroup", "supplementalGroups")] == [1234, 1300, 1300, [1400]]
+
+
 def test_a_pod_has_its_grace_and_leaves_before_ray_is_ended() -> None:
     manifest = manifest_of(make_job(settings_of("grace_seconds=300")))
     for kind in ("head", "worker"):
@@ -137,6 +145,7 @@ def test_with_a_queue_the_job_waits_for_kueue_and_without_one_it_does_not() -> N
 def test_limits_of_time_and_tries_are_those_of_the_settings() -> None:
     spec = manifest_of(make_job(settings_of("time_limit='0-02:00:00'", "keep_seconds=60", "max_retries=5")))["spec"]
     assert (spec["activeDeadlineSeconds"], spec["ttlSecondsAfterFinished"], spec["backoffLimit"]) == (7200, 60, 5)
+    assert spec["preRunningDeadlineSeconds"] == 1800
     assert "activeDeadlineSeconds" not in manifest_of(make_job(SETTINGS))["spec"]
 
 

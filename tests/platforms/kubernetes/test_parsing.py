@@ -34,7 +34,7 @@ def test_nothing_is_dropped_of_what_comes_back_as_it_was(thing: object) -> None:
 
 
 def test_what_a_server_adds_or_writes_otherwise_is_not_dropped() -> None:
-    sent: dict[str, object] = {"spec": {"memory": "1024Mi", "list": [{"name": "a"}], "labels": {}, "nothing": None}}
+    sent: dict[str, object] = {"spec": {"memory": "1024Mi", "list": [{"name": "a"}], "labels": {}, "nothing": None, "value": ""}}
     kept = {"spec": {"memory": "1Gi", "list": [{"name": "a", "port": 1}, {"name": "b"}], "default": 3}, "status": {}}
     assert leaves_dropped(sent, kept) == []
 

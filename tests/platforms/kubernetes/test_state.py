@@ -57,7 +57,8 @@ def event(name: str, reason: str, message: str, when: str = "2026-01-01T00:00:00
     ],
 )
 def test_a_rayjob_is_judged_by_its_status(thing: Thing, phase: str, word: str, why: str) -> None:
-    assert job_state(thing, [], []) == JobState(phase=phase, word=word, why=why, given_up=word == "Failed")
+    given_up, failed = "DeadlineExceeded" in why, "AppFailed" in why and word == "Failed"
+    assert job_state(thing, [], []) == JobState(phase=phase, word=word, why=why, given_up=given_up, failed=failed)
 
 
 @pytest.mark.parametrize(("kept_seconds", "phase"), [(0, "running"), (3600, "ended")])
@@ -65,6 +66,15 @@ def test_pods_of_a_failed_job_are_still_to_go_unless_they_are_kept(kept_seconds:
     failed = rayjob("Failed", reason="AppFailed")
     failed["spec"] = failed.get("spec", {}) | {"ttlSecondsAfterFinished": kept_seconds}
     assert job_state(failed, [pod("w")], []).phase == phase
+
+
+@pytest.mark.parametrize(
+    ("thing", "phase"), [(rayjob("Failed", reason="JobStatusCheckTimeoutExceeded"), "ended"), (rayjob(deleted=True), "gone")]
+)
+def test_a_pod_of_a_lost_node_which_stays_for_as_long_as_the_node_is_known_keeps_no_job_alive(thing: Thing, phase: str) -> None:
+    lost = pod("head", "head", conditions=NOT_READY, containerStatuses=container(running={}))
+    assert job_state(thing, [lost], []).phase == phase
+    assert job_state(thing, [lost, pod("w")], []).phase == "running"
 
 
 @pytest.mark.parametrize(
