@@ -70,6 +70,10 @@ class Cluster:
         pods = self.api.items(f"/api/v1/namespaces/{self.namespace}/pods", labelSelector=f"ray.io/node-type={kind}")
         return [pod for pod in pods if pod["status"].get("phase") == "Running"]
 
+    def delete_pod(self, pod: Mapping[str, Any]) -> None:
+        """As a drain of its node does."""
+        self.api.delete(f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}", "Background")
+
     def suspend(self, name: str, *, suspend: bool) -> None:
         patch = yaml.safe_dump({"spec": {"suspend": suspend}})
         subprocess.run(
@@ -152,20 +156,25 @@ def test_a_worker_that_is_killed_and_a_node_that_is_lost_are_replaced_and_a_run_
     assert classes(run) == [*["infrastructure"] * 3, "stopped"]
 
 
-def test_a_head_that_is_killed_is_replaced_and_a_run_whose_deadline_has_passed_is_submitted_again(
+def test_a_worker_that_is_drained_and_a_head_that_is_killed_are_replaced_and_a_run_whose_deadline_has_passed_is_submitted_again(
     cluster: Cluster, folder: Path, reference: Path, kubernetes_lab: str
 ) -> None:
     run = folder / "runs" / "kube-head"
     (folder / "fault").touch()
-    name = cluster.launch(run, slow=True, changes={"launch.time_limit": "0:02:00"})
+    name = cluster.launch(run, slow=True, changes={"launch.time_limit": "0:02:40"})
     wait_for_step(run, 3)
+    cluster.delete_pod(cluster.pods("worker")[0])
+    wait_for_attempt(run, 2)
+    assert attempts(run)[0] == (f"kubernetes:{name}", "preempted")
+    assert (saved := events(run, "saved")[-1]["step"]) % EVERY, "a save at the step at which its node was taken away"
+    wait_for_step(run, saved + 2)
     lab(kubernetes_lab, "kill-pod", cluster.pods("head")[0]["metadata"]["name"], "-n", cluster.namespace)
-    wait_for_attempt(run, 2)  # the submitter has given the run to the new head
+    wait_for_attempt(run, 3)  # the submitter has given the run to the new head
     wait_for(lambda: cluster.state(name) == "Failed", every=0.5)
     (folder / "fault").unlink()
     wait_for(lambda: '"state": "finished"' in midtrain("status", str(run), "--json", folder=folder), every=2.0)
     jobs = [job for job, _ in attempts(run)]
-    assert (jobs[:2], jobs[-1]) == ([f"kubernetes:{name}"] * 2, f"kubernetes:{name[:-1]}2")
+    assert (jobs[:3], jobs[-1]) == ([f"kubernetes:{name}"] * 3, f"kubernetes:{name[:-1]}2")
     finishes(run, reference)
 
 
