@@ -166,13 +166,15 @@ def test_a_worker_that_is_drained_and_a_head_that_is_killed_are_replaced_and_a_r
     cluster.delete_pod(cluster.pods("worker")[0])
     wait_for_attempt(run, 2)
     assert attempts(run)[0] == (f"kubernetes:{name}", "preempted")
-    assert (saved := events(run, "saved")[-1]["step"]) % EVERY, "a save at the step at which its node was taken away"
-    wait_for_step(run, saved + 2)
+    saved = events(run, "saved")[-1]["step"]
+    assert saved % EVERY, "a save at the step at which its node was taken away"
+    wait_for_step(run, saved + 1)
     lab(kubernetes_lab, "kill-pod", cluster.pods("head")[0]["metadata"]["name"], "-n", cluster.namespace)
     wait_for_attempt(run, 3)  # the submitter has given the run to the new head
     wait_for(lambda: cluster.state(name) == "Failed", every=0.5)
     (folder / "fault").unlink()
-    wait_for(lambda: '"state": "finished"' in midtrain("status", str(run), "--json", folder=folder), every=2.0)
+    wait_for(lambda: "submitting it again" in midtrain("status", str(run), folder=folder), every=1.0)
+    wait_for_state(run, "finished")
     jobs = [job for job, _ in attempts(run)]
     assert (jobs[:3], jobs[-1]) == ([f"kubernetes:{name}"] * 3, f"kubernetes:{name[:-1]}2")
     finishes(run, reference)
