@@ -15,6 +15,7 @@ from orchestrator.scheduling.phases import Sighting
 from orchestrator.scheduling.processes import end_trees, send
 
 _WRITING_SECONDS = 3.0
+_LOOK_SECONDS = 1.0
 _NODE_SECONDS = 30.0  # for all nodes together
 
 
@@ -35,7 +36,8 @@ def end_ranks(sightings: Sequence[Sighting]) -> dict[int, str]:
     states = end_on_node(by_node.get(here, []))
     deadline = time.monotonic() + _NODE_SECONDS
     for node, reference in asked.items():
-        states |= _answer(reference, by_node[node], max(0.0, deadline - time.monotonic()))
+        _wait_for(reference, node, deadline)
+        states |= _answer(reference, by_node[node])
     return states
 
 
@@ -44,9 +46,16 @@ def _ask(node: str, sightings: Sequence[Sighting]) -> Any:
     return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=strategy)(end_on_node).remote(sightings)
 
 
-def _answer(reference: Any, sightings: Sequence[Sighting], seconds: float) -> dict[int, str]:
+def _wait_for(reference: Any, node: str, deadline: float) -> None:
+    """Until a node has answered, or has no time left, or is no more: Ray lets what is asked of a dead one wait."""
+    while not ray.wait([reference], timeout=_LOOK_SECONDS)[0] and time.monotonic() < deadline:
+        if not any(one["NodeID"] == node and one["Alive"] for one in ray.nodes()):
+            return
+
+
+def _answer(reference: Any, sightings: Sequence[Sighting]) -> dict[int, str]:
     try:
-        states: dict[int, str] = ray.get(reference, timeout=seconds)
+        states: dict[int, str] = ray.get(reference, timeout=0)
         return states
     except ray.exceptions.RayError as error:
         return {sighting.rank: f"on a node that does not answer ({type(error).__name__})" for sighting in sightings}

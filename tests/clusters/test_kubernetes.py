@@ -70,6 +70,11 @@ class Cluster:
         pods = self.api.items(f"/api/v1/namespaces/{self.namespace}/pods", labelSelector=f"ray.io/node-type={kind}")
         return [pod for pod in pods if pod["status"].get("phase") == "Running"]
 
+    def submitter(self, name: str) -> str:
+        """The pod at work that hands a RayJob's run to its head; empty when there is none."""
+        pods = self.api.items(f"/api/v1/namespaces/{self.namespace}/pods", labelSelector=f"job-name={name}")
+        return next((pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") == "Running"), "")
+
     def delete_pod(self, pod: Mapping[str, Any]) -> None:
         """As a drain of its node does."""
         self.api.delete(f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}", "Background")
@@ -110,14 +115,18 @@ def lab(kubernetes_lab: str, *words: str) -> None:
     subprocess.run([kubernetes_lab, *words], check=True, timeout=60, capture_output=True)
 
 
-def test_a_second_launch_attaches_and_a_run_that_is_suspended_goes_on_in_a_new_cluster_and_completes(
-    cluster: Cluster, folder: Path, reference: Path
+def test_a_second_launch_attaches_and_a_run_whose_submitter_dies_and_which_is_suspended_goes_on_in_a_new_cluster_and_completes(
+    cluster: Cluster, folder: Path, reference: Path, kubernetes_lab: str
 ) -> None:
     run = folder / "runs" / "kube-suspended"
     (folder / "fault").touch()
     name = cluster.launch(run, slow=True)
     assert cluster.launch(run, slow=True) == name
-    wait_for_step(run, 5)
+    wait_for_step(run, 2)
+    submitter = cluster.submitter(name)
+    lab(kubernetes_lab, "kill-pod", submitter, "-n", cluster.namespace)
+    wait_for(lambda: cluster.submitter(name) not in ("", submitter), every=0.2)
+    wait_for_step(run, last_step(run) + 2)
     cluster.suspend(name, suspend=True)
     wait_for(lambda: cluster.state(name) == "Suspended", 180, every=0.5)
     wait_for_state(run, "queued", seconds=60)  # its pods are still there, and save

@@ -194,5 +194,6 @@ def test_another_start_of_a_job_that_a_person_has_stopped_ends_well(
 
 def test_launching_starts_quickly_and_without_torch_ray_or_deepspeed(home: Path) -> None:
     program = "import sys; import orchestrator.commands.launching, orchestrator.platforms.slurm, orchestrator.commands.watching\n"
-    program += "print(sorted({'torch', 'ray', 'deepspeed', 'transformers', 'pyarrow'} & set(sys.modules)))"
+    program += "import orchestrator.platforms.kubernetes.platform\n"
+    program += "print(sorted({'torch', 'ray', 'deepspeed', 'transformers', 'pyarrow', 'kubernetes'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
