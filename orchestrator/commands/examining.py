@@ -44,7 +44,7 @@ def examine(platform: str, overrides: Sequence[str], console: Console) -> Report
     profile, settings = load_settings(platform, of_launch)
     assert config.run.dir is not None
     folder = RunDirectory(Path(config.run.dir).with_name(f"doctor-{secrets.token_hex(4)}"))
-    where = Where(name=folder.root.name, platform=platform, profile=profile, settings=_once(settings))
+    where = Where(name=folder.root.name, platform=platform, profile=profile, settings=for_looking(settings))
     job, there = job_for([folder], config, where), platform_named(platform, settings)
     there.check_settings(job)
     there.check(job)
@@ -53,6 +53,7 @@ def examine(platform: str, overrides: Sequence[str], console: Console) -> Report
     write_whole(folder.config, dump_config(config).encode())
     for name, text in files.items():
         write_whole(place / name, text.encode())
+    there.own(job)
     number = there.submit(job, place / next(iter(files)))
     try:
         report = _wait(there, {number: job.key}, folder, console)
@@ -63,7 +64,7 @@ def examine(platform: str, overrides: Sequence[str], console: Console) -> Report
     return report
 
 
-def _once(settings: Settings) -> Settings:
+def for_looking(settings: Settings) -> Settings:
     """Of a job that is not started again, and that looks instead of training."""
     changes: dict[str, Any] = {name: 0 for name in _ONCE if hasattr(settings, name)}
     if limit := getattr(settings, "time_limit", None):  # short, so that it is soon begun

@@ -12,10 +12,11 @@ from orchestrator.commands.training import resume
 from orchestrator.config.load import read_config
 from orchestrator.errors import ConfigError, InfrastructureError, InterruptedRunError
 from orchestrator.platforms.submissions import kept_settings, newest_submission
-from orchestrator.runs.attempts import JOB, OVER_FOR_GOOD, newest_start, read_status, starts_without_progress
+from orchestrator.runs.attempts import JOB, OVER_FOR_GOOD, has_newest_ended, newest_start, read_status, starts_without_progress
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import raise_fence
 from orchestrator.runs.locks import is_held
+from orchestrator.runs.stop_request import stop_requested
 from orchestrator.scheduling.asked import asked_to_stop, noting_signals
 
 DOCTOR, REPORT = "MIDTRAIN_DOCTOR", "doctor.json"  # a job that looks at its nodes, and what it leaves in its directory
@@ -50,10 +51,13 @@ def run_job(console: Console) -> None:
 
 
 def _was_stopped(run: RunDirectory) -> str | None:
-    """What a person has stopped in this very job, if so."""
+    """What a person has stopped in this very job, if so, or wants stopped though the last attempt could not say that it was."""
     status = read_status(run)
     is_ours = status.job is not None and status.job == os.environ.get(JOB)
-    return status.reason if is_ours and status.reason_class == "stopped" else None
+    if is_ours and status.reason_class == "stopped":
+        return status.reason
+    request = stop_requested(run, newest_start(run) + int(has_newest_ended(run)))
+    return f"`midtrain stop` by {request.by} was asked for. Go on with `midtrain resume`." if request else None
 
 
 def _refuse_useless(run: RunDirectory) -> None:

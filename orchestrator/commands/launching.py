@@ -64,12 +64,12 @@ def relaunch(run: RunDirectory, overrides: Sequence[str], console: Console, *, p
         raise ConfigError(f"{of_run[0]}: a run's own configuration is in {run.config}, and only launch.… can be given here. Leave it out.")
     if newest is None and platform is None:
         raise ConfigError(f"{run.root} was never launched. Say where to: --on slurm, --on kubernetes, --on local, or --on here.")
-    platform = platform or (newest.platform if newest else "")
+    is_named, platform = platform is not None, platform or (newest.platform if newest else "")
     if newest and newest.platform == platform and not any(word.startswith("profile=") for word in of_launch):
         profile, settings = newest.profile, changed_settings(kept_settings(run, newest), of_launch)
     else:
         profile, settings = load_settings(platform, of_launch)
-    where = Where(name=config.run.name, platform=platform, profile=profile, settings=settings)
+    where = Where(name=config.run.name, platform=platform, profile=profile, settings=settings, is_named=is_named)
     submit([_existing(run, config)], where, console, how=how)
 
 

@@ -207,8 +207,8 @@ def _status_from(url: str, console: Console) -> dict[str, Any]:
         place_files(files, Path(folder))
         run = RunDirectory(Path(folder))
         found = asdict(run_status(run, job_of(run)))
-    may_go_on = found["state"] == "lost" and not found["platform"]  # the attempt that made the checkpoint had not ended then
-    known = {"state": "unknown", "reason": "as of its newest checkpoint in the second home"} if may_go_on else {}
+    is_lost = found["state"] == "lost"  # the attempt that made the checkpoint had not ended then
+    known = {"state": "unknown", "reason": "as of its newest checkpoint in the second home"} if is_lost else {}
     return found | {"run": url} | known
 
 

@@ -55,10 +55,11 @@ def _wait(run: RunDirectory, console: Console, last: int, seconds: float) -> Non
     console.note(f"{run.root} is asked to save and stop; it has {seconds:.0f} s. Ctrl-C ends the wait, not the request.")
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if has_newest_ended(run) and read_status(run).state != "running":
-            found = job_of(run) if newest_start(run) < last else None
+        status, has_ended = read_status(run), has_newest_ended(run)
+        if status.state != "running":
+            found = None if has_ended and newest_start(run) >= last else job_of(run)
             if not _can_begin(found):
-                console.say(f"{run.root}: {read_status(run).reason}")
+                console.say(f"{run.root}: {status.reason}")
                 return
             if found and found[1].phase == "waiting":  # for another start, whose nodes would be taken for nothing
                 _cancel(run, found[0], console)

@@ -57,12 +57,20 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Where:
-    """Where to, and what the submission is called there."""
+    """Where to, and what the submission is called there.
+
+    Attributes:
+        name: of the submission.
+        platform, profile, settings: where to.
+        is_named: whether a person has named the platform for a run that was launched before: it goes there though nobody can tell whether
+            the job that it had lives.
+    """
 
     name: str
     platform: str
     profile: str
     settings: Settings
+    is_named: bool = False
 
 
 class How(Enum):
@@ -71,7 +79,7 @@ class How(Enum):
     SUBMIT = "submit"
     AGAIN = "again"  # by nobody's wish: a request to stop holds
     MAKE = "make"  # the runs and their files are made, for somebody else to submit
-    PRINT = "print"  # and nothing is made, and no platform asked
+    PRINT = "print"  # and nothing is made
 
 
 def submit(candidates: Sequence[Candidate], where: Where, console: Console, *, how: How = How.SUBMIT) -> None:
@@ -88,7 +96,7 @@ def submit(candidates: Sequence[Candidate], where: Where, console: Console, *, h
         InfrastructureError: the platform does not answer; what is said of the run tells whether it may have the job.
     """
     platform = platform_named(where.platform, where.settings)
-    wanted = [candidate for candidate in candidates if how is How.PRINT or not _is_settled(candidate, console)]
+    wanted = [candidate for candidate in candidates if how is How.PRINT or not _is_settled(candidate, console, is_named=where.is_named)]
     if not wanted:
         return
     groups = [wanted] if platform.has_arrays else [[candidate] for candidate in wanted]
@@ -145,6 +153,7 @@ def _give(job: Job, platform: Platform, where: Where, console: Console, how: How
     folders = [begin_submission(run, entry, files, settings) for run, entry in zip(job.runs, entries, strict=True)]
     for run in job.runs if how is not How.AGAIN else ():
         withdraw_stop(run)
+    platform.own(job)
     file = folders[0] / next(iter(files))
     if how is How.MAKE:
         console.say(
@@ -158,7 +167,7 @@ def _give(job: Job, platform: Platform, where: Where, console: Console, how: How
         console.say(f"{run.root} is submitted to {where.platform} as job {own}. Watch it with: midtrain status {run.root}")
 
 
-def _is_settled(candidate: Candidate, console: Console) -> bool:
+def _is_settled(candidate: Candidate, console: Console, *, is_named: bool) -> bool:
     """Whether nothing is left to submit of a run; why is said."""
     run, steps = candidate.run, candidate.plan.steps
     if not candidate.exists:
@@ -178,7 +187,14 @@ def _is_settled(candidate: Candidate, console: Console) -> bool:
         return True
     has_said_its_end = found and is_its_own(status, found[0]) and status.state == "stopped"
     if found and found[1].phase == "unknown" and not has_said_its_end:
-        raise InfrastructureError(f"{run.root} was submitted, and whether its job {found[0].job or '?'} lives is not known: {found[1].why}")
+        unknown = (
+            f"{run.root} was submitted, and whether its job {found[0].job or '?'} lives is not known: {found[1].why.removesuffix('.')}."
+        )
+        if not is_named:
+            raise InfrastructureError(
+                f"{unknown} If it is lost for good: midtrain resume {run.root} --on {found[0].platform}, or elsewhere."
+            )
+        console.warn(f"{unknown} It is submitted anew, because you have said where to.")
     return False
 
 

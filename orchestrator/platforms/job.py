@@ -107,6 +107,13 @@ class Platform(Protocol):
     def render(self, job: Job) -> dict[str, str]:
         """What is submitted: the text of each file, by its name. The first one is submitted."""
 
+    def own(self, job: Job) -> None:
+        """Have the directories of the runs, as they were made, belong to whoever they are run by.
+
+        Raises:
+            ConfigError: that is not allowed.
+        """
+
     def submit(self, job: Job, file: Path) -> str:
         """Submit a file.
 

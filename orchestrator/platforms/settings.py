@@ -149,7 +149,7 @@ class KubernetesSettings:
     environment: dict[Variable, Line]
     secrets: dict[Variable, SecretKey]
     grace_seconds: Count  # from the order to stop until pods are killed
-    start_seconds: Count  # in which all pods must be up, once there is room for them
+    start_seconds: Count  # from when pods are made until all must be up
     time_limit: Clock | None  # of each of KubeRay's tries; null: none
     keep_seconds: CountOrNone  # how long the cluster of a job that has ended is kept
     max_retries: CountOrNone  # by KubeRay, each on a new cluster

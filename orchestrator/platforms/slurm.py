@@ -44,7 +44,7 @@ class Slurm:
             check_mounts(job.paths, settings.container.mounts)
 
     def check(self, job: Job) -> None:
-        is_elsewhere = job.shape.nodes > 1 or socket.gethostname() not in _node_names()
+        is_elsewhere = _node_names() != {socket.gethostname().partition(".")[0]}
         check_shared([*job.paths, *_python(job.settings)], job.settings.shared_paths, is_elsewhere=is_elsewhere)
         check_partition(read_nodes(ask("sinfo", "--all", "--noheader", "--exact", "--format=%R|%a|%l|%D|%c|%G")), job)
         try:
@@ -59,6 +59,9 @@ class Slurm:
 
     def render(self, job: Job) -> dict[str, str]:
         return {SCRIPT: render(job.settings.template, _values(job, job.settings))}
+
+    def own(self, job: Job) -> None:
+        """They are run by whoever makes them."""
 
     def submit(self, job: Job, file: Path) -> str:
         for again in range(_TRIES):
@@ -197,7 +200,12 @@ def _options(job: Job, settings: SlurmSettings) -> Iterator[tuple[str, str]]:
 
 def _failed_nodes(job: Job) -> set[str]:
     """Nodes on which ranks of these runs failed so often that they are not to be used again, by the names that Slurm has for them."""
-    failed = {host for run in job.runs for host, count in _failed_hosts(run).items() if count >= job.scheduling.exclude_node_after}
+    failed = {
+        host
+        for run in job.runs
+        for host, count in failed_hosts(run, read_status(run).job or "").items()
+        if count >= job.scheduling.exclude_node_after
+    }
     if not failed or not job.settings.exclude_failed:
         return set()
     try:
@@ -205,12 +213,6 @@ def _failed_nodes(job: Job) -> set[str]:
     except OrchestratorError:  # nothing is submitted now, or the submission fails in its turn
         return failed
     return {name for host in failed for name in (host, host.partition(".")[0]) if name in known}
-
-
-def _failed_hosts(run: RunDirectory) -> Mapping[str, int]:
-    """In the run's last job; what was before it, it has not had."""
-    newest = newest_submission(run)
-    return failed_hosts(run, f"{newest.platform}:{newest.job}") if newest else {}
 
 
 def _node_names() -> set[str]:

@@ -36,7 +36,7 @@ def end_ranks(sightings: Sequence[Sighting]) -> dict[int, str]:
     states = end_on_node(by_node.get(here, []))
     deadline = time.monotonic() + _NODE_SECONDS
     for node, reference in asked.items():
-        _wait_for(reference, node, deadline)
+        wait_for_node(reference, node, deadline)
         states |= _answer(reference, by_node[node])
     return states
 
@@ -46,9 +46,9 @@ def _ask(node: str, sightings: Sequence[Sighting]) -> Any:
     return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=strategy)(end_on_node).remote(sightings)
 
 
-def _wait_for(reference: Any, node: str, deadline: float) -> None:
+def wait_for_node(reference: Any, node: str, deadline: float) -> None:
     """Until a node has answered, or has no time left, or is no more: Ray lets what is asked of a dead one wait."""
-    while not ray.wait([reference], timeout=_LOOK_SECONDS)[0] and time.monotonic() < deadline:
+    while (left := deadline - time.monotonic()) > 0 and not ray.wait([reference], timeout=min(_LOOK_SECONDS, left))[0]:
         if not any(one["NodeID"] == node and one["Alive"] for one in ray.nodes()):
             return
 

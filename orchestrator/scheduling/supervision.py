@@ -88,7 +88,7 @@ class Supervision:
         )
         outcome = self._attempt(job, self._run.logs(token.attempt) / "driver.log")
         self._leave_if_superseded(token, outcome)
-        if self._was_stopped_by_a_person(token, outcome):
+        if self._has_ended_as_asked(token, outcome):
             return None
         if outcome.kind in ("failed", "drained"):
             return self._after_failure(job, outcome)
@@ -98,7 +98,7 @@ class Supervision:
             raise error
         return 0.0 if outcome.kind == "resize" else None
 
-    def _was_stopped_by_a_person(self, token: Token, outcome: Outcome) -> bool:
+    def _has_ended_as_asked(self, token: Token, outcome: Outcome) -> bool:
         """Whether the attempt has ended when `midtrain stop` had asked for that. Nothing is to start the run again, however it ended."""
         request = stop_requested(self._run, token.attempt)
         if request is None or outcome.kind in ("done", "paused"):

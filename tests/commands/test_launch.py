@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ import yaml
 from orchestrator.commands.console import Console
 from orchestrator.commands.job import run_job
 from orchestrator.commands.jobs import job_of
+from orchestrator.commands.launching import relaunch
 from orchestrator.commands.status import RunStatus, run_status
+from orchestrator.commands.submitting import How
 from orchestrator.config.load import load_config
 from orchestrator.errors import DataError, NumericsError
 from orchestrator.platforms.local import Local
+from orchestrator.platforms.submissions import end_submission, read_submissions
 from orchestrator.runs.attempts import Stop, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.stop_request import request_stop, stop_requested
 from tests.commands.command_line import midtrain
 from tests.support.prepared import make_run, write_prepared
 from tests.support.tiny import overrides
@@ -114,6 +119,27 @@ def test_a_run_goes_on_with_what_is_changed_of_how_it_is_launched(home: Path) ->
     assert "is submitted to local" in midtrain("resume", str(run_at(home, "changed")), "launch.environment.GIVEN=second", cwd=home).stdout
     kept = yaml.safe_load((run_at(home, "changed") / "launch" / "2" / "settings.yaml").read_text())
     assert kept["environment"] == {"KEPT": "yes", "GIVEN": "second"}
+
+
+def test_a_run_whose_job_may_live_elsewhere_goes_on_only_where_somebody_says(home: Path) -> None:
+    launch(home, "lost", "--no-submit")
+    run = RunDirectory(run_at(home, "lost"))
+    end_submission(run, replace(read_submissions(run)[0], job="elsewhere:1"))
+    refused = midtrain("resume", str(run.root), cwd=home)
+    assert refused.returncode == 6 and f"midtrain resume {run.root} --on local, or elsewhere" in refused.stderr
+    gone_on = midtrain("resume", str(run.root), "--on", "local", cwd=home)
+    assert gone_on.returncode == 0 and "It is submitted anew, because you have said where to." in gone_on.stderr
+
+
+@pytest.mark.parametrize(("how", "holds"), [(How.SUBMIT, False), (How.AGAIN, True)])
+def test_a_request_to_stop_holds_unless_a_person_has_the_run_go_on(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: How, holds: bool
+) -> None:
+    monkeypatch.setattr(Local, "submit", lambda platform, job, file: "nowhere:1")
+    run = make_run(load_config(overrides(home, **{"run.dir": tmp_path / "run"})))
+    request_stop(run, through_attempt=1)
+    relaunch(run, [], Console(), platform="local", how=how)
+    assert (stop_requested(run, 1) is not None) == holds
 
 
 def test_a_run_is_submitted_once_told_of_and_finished(home: Path) -> None:

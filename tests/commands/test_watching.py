@@ -16,7 +16,7 @@ from orchestrator.platforms.job import JobState
 from orchestrator.platforms.profiles import load_settings
 from orchestrator.platforms.slurm_states import read_queued
 from orchestrator.platforms.submissions import Submission, begin_submission, end_submission
-from orchestrator.runs.attempts import CLUSTER, JOB, Stop, start_attempt, stop_attempt
+from orchestrator.runs.attempts import CLUSTER, JOB, Stop, newest_start, start_attempt, stop_attempt
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.stop_request import request_stop
 from orchestrator.tracking.metrics import MetricsFile
@@ -166,6 +166,17 @@ def test_a_job_that_was_replaced_by_another_leaves_the_run_alone(run: RunDirecto
     monkeypatch.setenv(JOB, "kubernetes:run-1")
     with pytest.raises(ConfigError, match="was submitted again since, as job run-2 on kubernetes"):
         run_job(Console())
+
+
+def test_a_job_whose_run_is_to_stop_does_not_go_on_after_an_attempt_that_could_not_say_its_end(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MIDTRAIN_RUN", str(run.root))
+    monkeypatch.setenv(JOB, "slurm:7")
+    attempt(run, None)
+    request_stop(run, through_attempt=1)
+    run_job(Console())
+    assert "`midtrain stop` by" in capsys.readouterr().out and newest_start(run) == 1
 
 
 def test_a_job_does_not_begin_before_the_run_that_it_comes_after(home: Path, run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:

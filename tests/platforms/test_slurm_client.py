@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -166,6 +167,16 @@ def test_nodes_on_which_ranks_failed_alone_in_the_job_before_are_excluded_until_
         Slurm().check(ours("container=null", "setup=[':']"))
     monkeypatch.setenv("PATH", "/nowhere")
     assert '--exclude="n1.cluster"' in Slurm().render(ours())[SCRIPT], "no Slurm is needed to read the script"
+
+
+def test_a_directory_of_this_machine_alone_will_do_where_it_is_the_only_node(stand_in: Stand) -> None:
+    stand_in("sinfo", "[ -n \"${4##*R*}\" ] && hostname --short || echo 'gpu|up|infinite|1|96|gpu:h100:8'")
+    stand_in("sbatch", "true")
+    here = replace(job("container=null", "setup=[':']", "shared_paths=[]", world_size=8), paths=(("run.dir", "/dev/shm/x"),))
+    Slurm().check(here)
+    stand_in("sinfo", "[ -n \"${4##*R*}\" ] && echo n1 || echo 'gpu|up|infinite|1|96|gpu:h100:8'")
+    with pytest.raises(ConfigError, match=r"run\.dir=/dev/shm/x is on a file system of type tmpfs"):
+        Slurm().check(here)
 
 
 def test_a_job_of_another_key_is_not_cancelled(stand_in: Stand, tmp_path: Path) -> None:

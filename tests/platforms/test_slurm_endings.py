@@ -80,7 +80,11 @@ def test_restarts_are_limited_and_those_of_nodes_where_nothing_begins_are_few(en
     (tmp_path / "requeued").unlink()
     assert end(75, restarts=9) == (75, "")
     assert "launch.max_restarts=9 are spent" in (tmp_path / "run" / "logs" / "job.log").read_text()
+    assert end(75, restarts=5, begins=False) == (0, "requeue 7"), "something has begun but for this once"
+    (tmp_path / "requeued").unlink()
+    (tmp_path / "run" / "attempts.jsonl").write_text('{"cluster": "7.0"}\n{"cluster": "6.4"}\n')
     assert end(75, restarts=5, begins=False) == (75, "")
+    assert "five starts in a row, and no attempt began" in (tmp_path / "run" / "logs" / "job.log").read_text()
 
 
 def test_a_step_of_ray_that_went_down_takes_the_run_back(end: End) -> None:

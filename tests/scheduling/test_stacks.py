@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
+from orchestrator.scheduling import stacks
 from orchestrator.scheduling.phases import Sighting
 from orchestrator.scheduling.stacks import end_on_node
 from tests.scheduling.sightings import sighting
@@ -60,3 +63,24 @@ def test_a_process_that_has_the_number_of_a_rank_that_died_is_not_touched(tmp_pa
         assert end_on_node([other]) == {0: "dead"}
         assert process.status() != psutil.STATUS_ZOMBIE
         assert (tmp_path / "0.log").read_text() == ""
+
+
+class Lost:
+    """Stands in for a Ray that has asked something of a node and hears nothing."""
+
+    def __init__(self, alive: list[bool]) -> None:
+        self.alive = alive
+
+    def wait(self, references: list[object], timeout: float) -> tuple[list[object], list[object]]:
+        return [], references
+
+    def nodes(self) -> list[dict[str, object]]:
+        return [{"NodeID": "other", "Alive": True}, {"NodeID": "lost", "Alive": self.alive.pop(0)}]
+
+
+def test_a_node_that_is_known_to_be_dead_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = Lost([True, True, False])
+    monkeypatch.setattr(stacks, "ray", ray)
+    stacks.wait_for_node("reference", "lost", time.monotonic() + 600)
+    assert ray.alive == []
+    stacks.wait_for_node("reference", "lost", time.monotonic())

@@ -24,7 +24,7 @@ _OBJECT_STORE_BYTES = 2 << 30  # blocks of the feed are all that goes through it
 _SMALLEST_OBJECT_STORE_BYTES = 128 << 20
 _HEAD_SHM, _SMALL_HEAD_SHM = "1Gi", "512Mi"  # no ranks are there; the larger one is what the doctor asks of any machine
 _SMALL_HEAD_BYTES = 4 << 30
-_USER_OF_IMAGE = 10001  # as in docker/Dockerfile
+USER_OF_IMAGE = 10001  # as in docker/Dockerfile
 _SUBMITTER = {"cpu": "500m", "memory": "512Mi"}
 _SUBMITTER_RETRIES = 10
 _EVERYWHERE = RAY_VARIABLES | {
@@ -51,14 +51,21 @@ def rayjob_manifest(job: Job) -> str:
     return render(settings.template, _facts(job, settings, name) | _pods(job, settings, run, name) | _metadata(job, settings, run))
 
 
-def identity() -> tuple[int, int, Sequence[int]]:
-    """User, group and further groups that pods run as: those of whoever launches, who makes the run's directory, so that they can write it.
+def identity(run: RunDirectory) -> tuple[int, int, Sequence[int]]:
+    """User, group and further groups that pods run as: those of the owner of the run's directory, or of whoever is about to make it.
 
-    Pods do not run as root. A run that root launches is handed over to the user of the image.
+    Pods do not run as root. What root has made is handed over to the user of the image.
     """
-    if os.getuid() == 0:
-        return _USER_OF_IMAGE, _USER_OF_IMAGE, ()
-    return os.getuid(), os.getgid(), sorted({*os.getgroups()} - {0, os.getgid()})
+    try:
+        found = run.root.stat()
+        owner, group = found.st_uid, found.st_gid
+    except OSError:
+        owner, group = os.getuid(), os.getgid()
+    if owner == 0:
+        return USER_OF_IMAGE, USER_OF_IMAGE, ()
+    if owner == os.getuid():
+        return owner, os.getgid(), sorted({*os.getgroups()} - {0, os.getgid()})
+    return owner, group, ()
 
 
 def _refuse_overlaps(settings: KubernetesSettings) -> None:
@@ -139,8 +146,7 @@ def _pods(job: Job, settings: KubernetesSettings, run: RunDirectory, name: str) 
         ],
         "pod_security": {
             "runAsNonRoot": True,
-            **_security_of(identity()),
-            "fsGroupChangePolicy": "OnRootMismatch",
+            **_security_of(identity(run)),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "container_security": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
@@ -168,4 +174,4 @@ def _literal(variables: dict[str, str]) -> dict[str, str]:
 
 def _security_of(identity: tuple[int, int, Sequence[int]]) -> dict[str, Any]:
     user, group, others = identity
-    return {"runAsUser": user, "runAsGroup": group, "fsGroup": group} | ({"supplementalGroups": list(others)} if others else {})
+    return {"runAsUser": user, "runAsGroup": group} | ({"supplementalGroups": list(others)} if others else {})

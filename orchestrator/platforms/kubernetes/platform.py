@@ -10,7 +10,7 @@ from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.platforms.job import Job, JobState
 from orchestrator.platforms.kubernetes.checks import check_cluster, check_settings
 from orchestrator.platforms.kubernetes.client import Api, RefusedError, Thing
-from orchestrator.platforms.kubernetes.manifest import KEY_LABEL, RUN_ANNOTATION, identity, rayjob_manifest
+from orchestrator.platforms.kubernetes.manifest import KEY_LABEL, RUN_ANNOTATION, USER_OF_IMAGE, rayjob_manifest
 from orchestrator.platforms.kubernetes.names import label_value, rayjob_name
 from orchestrator.platforms.kubernetes.parsing import at, parse_manifest
 from orchestrator.platforms.kubernetes.rules import broken_rules
@@ -59,7 +59,6 @@ class Kubernetes:
             )
         if self._standing(job) is not None:
             return name
-        _hand_over(job)
         check_with_server(self._api, self._namespace, manifest)
         try:
             self._api.create(rayjobs_path(self._namespace), manifest, fieldValidation="Strict")
@@ -67,6 +66,13 @@ class Kubernetes:
             if refusal.status != 409 or self._standing(job) is None:
                 raise
         return name
+
+    def own(self, job: Job) -> None:
+        """Give a directory that root has made to the user that the pods run as. What is another's stays so."""
+        for run in job.runs:
+            if run.root.stat().st_uid == 0:
+                for path in (*run.root.rglob("*"), run.root):
+                    _give_away(path)
 
     def find(self, key: str) -> str | None:
         found = self._api.items(rayjobs_path(self._namespace), labelSelector=f"{KEY_LABEL}={label_value(key)}")
@@ -125,12 +131,14 @@ class Kubernetes:
         return found
 
 
-def _hand_over(job: Job) -> None:
-    """Give what root has made to the user that the pods run as."""
-    if os.getuid() == 0:
-        user, group, _ = identity()
-        for path in (path for run in job.runs for path in (run.root, *run.root.rglob("*"))):
-            os.chown(path, user, group, follow_symlinks=False)
+def _give_away(path: Path) -> None:
+    try:
+        os.chown(path, USER_OF_IMAGE, USER_OF_IMAGE, follow_symlinks=False)
+    except OSError as failure:
+        raise ConfigError(
+            f"{path} cannot be given to user {USER_OF_IMAGE}, as which pods run when root launches: {failure.strerror}. Launch as another "
+            f"user than root."
+        ) from None
 
 
 def _well_formed(text: str) -> dict[str, Any]:

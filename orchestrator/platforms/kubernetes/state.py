@@ -10,7 +10,7 @@ from orchestrator.platforms.kubernetes.parsing import at, mapping, mappings
 Thing = dict[str, Any]
 
 _ENDED = ("Complete", "Failed", "ValidationFailed")
-_OF_THE_RUN = ("AppFailed", "SubmissionFailed")  # reasons of a failure; the others are KubeRay's own
+_OF_THE_RUN = "AppFailed"  # of the reasons of a failure; the others are KubeRay's own
 _STARTING = ("ContainerCreating", "PodInitializing")  # no trouble, unless something is said about it
 
 
@@ -32,7 +32,7 @@ def job_state(rayjob: Thing, pods: Sequence[Thing], events: Sequence[Thing], wor
         goes = not at(rayjob, "spec", "ttlSecondsAfterFinished")  # else its pods are kept, and do nothing
         still_there = goes and any(_label(pod, "ray.io/cluster") and _may_work(pod) for pod in own)
         phase = "running" if still_there and word != "Complete" else "ended"
-        failed = word == "Failed" and status.get("reason") in _OF_THE_RUN
+        failed = word == "Failed" and status.get("reason") == _OF_THE_RUN
         given_up = word == "Failed" and not failed
         return JobState(phase=phase, word=_ended_word(word, status), why=_reason(status, word), given_up=given_up, failed=failed)
     if not word:

@@ -95,8 +95,13 @@ case "$code" in
   0 | 2 | 3 | 5 | 126 | 127) again= ;;
   *) again=$lost ;;
 esac
-# Nodes on which steps cannot even begin are tried a few times, not max_restarts times.
-[ "$restarts" -lt 5 ] || grep -qsF "\"$MIDTRAIN_CLUSTER\"" "$MIDTRAIN_RUN/attempts.jsonl" || again=
+# Nodes on which nothing even begins are tried a few times in a row, not max_restarts times.
+begun=$(grep -os "\"cluster\": \"$SLURM_JOB_ID\.[0-9]*" "$MIDTRAIN_RUN/attempts.jsonl" | tail -n 1)
+begun=${begun##*.}
+if [ -n "$again" ] && [ $((restarts - ${begun:--1})) -ge 5 ]; then
+  say "not requeued: five starts in a row, and no attempt began. What the nodes said is above; go on with: midtrain resume $MIDTRAIN_RUN"
+  again=
+fi
 patiently() { for pause in 5 10 20 40 60 60 60 0; do timeout 60 "$@" && return 0; sleep $pause; done; return 1; }
 if [ -n "$again" ]; then
   facts=$(patiently scontrol show job --oneliner "$id")

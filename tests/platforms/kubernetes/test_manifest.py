@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import ConfigError
-from orchestrator.platforms.kubernetes.manifest import rayjob_manifest
+from orchestrator.platforms.kubernetes.client import Api
+from orchestrator.platforms.kubernetes.manifest import identity, rayjob_manifest
 from orchestrator.platforms.kubernetes.parsing import parse_manifest
+from orchestrator.platforms.kubernetes.platform import Kubernetes
 from orchestrator.platforms.profiles import load_settings
 from orchestrator.runs.directory import RunDirectory
 from tests.platforms.kubernetes.making import (
@@ -122,7 +124,27 @@ def test_pods_run_as_whoever_made_the_runs_directory(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(os, name, lambda value=value: value)
     for kind in KINDS:
         context = pod_of(manifest_of(make_job(SETTINGS)), kind)["spec"]["securityContext"]
-        assert [context[key] for key in ("runAsUser", "runAsGroup", "fsGroup", "supplementalGroups")] == [1234, 1300, 1300, [1400]]
+        assert [context[key] for key in ("runAsUser", "runAsGroup", "supplementalGroups")] == [1234, 1300, [1400]]
+        assert "fsGroup" not in context, "it would have a whole claim change hands at each launch"
+
+
+def test_pods_run_as_the_owner_of_a_directory_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    found = tmp_path.stat()
+    assert identity(RunDirectory(tmp_path)) == ((found.st_uid, found.st_gid, ()) if found.st_uid else (10001, 10001, ()))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_what_root_has_made_is_given_to_the_images_user_and_what_is_anothers_is_not(tmp_path: Path) -> None:
+    ours, theirs = RunDirectory(tmp_path / "ours"), RunDirectory(tmp_path / "theirs")
+    for run in (ours, theirs):
+        (run.root / "launch").mkdir(parents=True)
+        (run.root / "launch" / "a").touch()
+    os.chown(theirs.root, 1234, 1234)
+    kubernetes = Kubernetes(SETTINGS, Api())
+    kubernetes.own(make_job(SETTINGS, runs=(ours, theirs)))
+    assert {path.stat().st_uid for path in (ours.root, *ours.root.rglob("*"))} == {10001}
+    assert (theirs.root / "launch" / "a").stat().st_uid == 0
 
 
 def test_a_pod_has_its_grace_and_leaves_before_ray_is_ended() -> None:
@@ -145,7 +167,7 @@ def test_with_a_queue_the_job_waits_for_kueue_and_without_one_it_does_not() -> N
 def test_limits_of_time_and_tries_are_those_of_the_settings() -> None:
     spec = manifest_of(make_job(settings_of("time_limit='0-02:00:00'", "keep_seconds=60", "max_retries=5")))["spec"]
     assert (spec["activeDeadlineSeconds"], spec["ttlSecondsAfterFinished"], spec["backoffLimit"]) == (7200, 60, 5)
-    assert spec["preRunningDeadlineSeconds"] == 1800
+    assert spec["preRunningDeadlineSeconds"] == 3600
     assert "activeDeadlineSeconds" not in manifest_of(make_job(SETTINGS))["spec"]
 
 
