@@ -40,6 +40,7 @@ PATIENT = OBEDIENT.replace("while not done", "import os\nwhile not os.path.exist
 
 def block_sigint() -> None:
     """As Ray does for the entrypoints of its jobs."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a shell has started in the background ignores it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 

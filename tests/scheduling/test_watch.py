@@ -22,8 +22,10 @@ LIMITS: dict[Phase, float] = {"start": 60, "load": 100, "first_step": 90, "step"
 @pytest.fixture(autouse=True)
 def signals_are_noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(watch, "_SIZE_SECONDS", 0.0)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell has started in the background ignores it
     with noting_signals(["TERM", "USR1"]):
         yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Ranks:
