@@ -14,6 +14,7 @@ import yaml
 
 from orchestrator.platforms.kubernetes.client import Api
 from orchestrator.resources import resource
+from orchestrator.runs.lines import read_lines
 from tests.chaos.breaking import EVERY, FAULTS, classes, events, finishes, last_step, wait_for
 from tests.clusters.launched import attempts, midtrain, wait_for_attempt, wait_for_state, wait_for_step, words
 
@@ -181,8 +182,13 @@ def test_a_worker_that_is_drained_and_a_head_that_is_killed_are_replaced_and_a_r
     lab(kubernetes_lab, "kill-pod", cluster.pods("head")[0]["metadata"]["name"], "-n", cluster.namespace)
     wait_for_attempt(run, 3)  # the submitter has given the run to the new head
     wait_for(lambda: cluster.state(name) == "Failed", every=0.5)
-    (folder / "fault").unlink()
-    wait_for(lambda: "submitting it again" in midtrain("status", str(run), folder=folder), every=1.0)
+
+    def is_submitted_again() -> bool:
+        midtrain("status", str(run), folder=folder)
+        return any(line["number"] == 2 for line in read_lines(run / "launch" / "submissions.jsonl"))
+
+    wait_for(is_submitted_again, every=1.0)
+    (folder / "fault").unlink()  # not before: the attempt that has to leave would be done first
     wait_for_state(run, "finished")
     jobs = [job for job, _ in attempts(run)]
     assert (jobs[:3], jobs[-1]) == ([f"kubernetes:{name}"] * 3, f"kubernetes:{name[:-1]}2")
