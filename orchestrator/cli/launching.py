@@ -21,7 +21,7 @@ def launch(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted, and do nothing.")] = False,
     no_submit: Annotated[bool, typer.Option("--no-submit", help="Make the run and the file, for somebody else to submit.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, and tell; on Kubernetes, submit again what KubeRay gives up.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, tell, and submit again what its platform gives up.")] = False,
 ) -> None:
     """Plan a run, check it against a cluster, and submit it; launch.profile=NAME picks a site's settings from launch/profiles/."""
     from orchestrator.commands.console import Console
@@ -52,7 +52,7 @@ def status(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell how runs stand, there and on their platforms: how far, how fast, and why they stopped."""
+    """Tell how runs stand, there and on their platforms: how far, how fast, why they stopped. Submits again what a platform gave up."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.status import all_statuses, show_seconds, show_statuses
     from orchestrator.commands.watching import submit_again

@@ -101,7 +101,7 @@ class SlurmSettings:
     exclude_failed: bool  # exclude, too, those on which ranks failed alone scheduling.exclude_node_after times in the job before
     container: ContainerSettings | None
     environment: dict[Variable, Line]
-    setup: tuple[Line, ...]  # lines of shell before all else, as `module load cuda`
+    setup: tuple[Line, ...]  # lines of shell before all else, as `module load cuda`; they have to bring midtrain then
     shared_paths: tuple[Folder, ...]  # directories that all nodes see; none: looked up by the type of their file systems
     max_restarts: CountOrNone  # restarts, Slurm's own among them, from which on the script has the job requeued no more
     max_resubmissions: CountOrNone  # of what Slurm has ended and not requeued; by `launch --watch` and `status`, without progress between

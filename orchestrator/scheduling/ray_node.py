@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from orchestrator.errors import DataError, InfrastructureError
-from orchestrator.ray_variables import RAY_VARIABLES
+from orchestrator.ray_variables import NODE_VARIABLES
 from orchestrator.runs.attempts import CLUSTER, newest_cluster
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.scheduling.leftovers import own_folder, sweep, users_of
@@ -58,7 +58,7 @@ def keep_node(command: Sequence[str], folder: Path, starts: int, over: threading
             return 0
         began = time.monotonic()
         with (folder / _SAID).open("wb") as said:
-            process = subprocess.Popen(command, env=os.environ | RAY_VARIABLES, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+            process = subprocess.Popen(command, env=os.environ | NODE_VARIABLES, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         while (ended := process.poll()) is None and not over.wait(_LOOK_SECONDS):
             pass
         end_trees(users_of(folder))

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -108,22 +109,17 @@ def is_ours(process: psutil.Process) -> bool:
         return False
 
 
-def test_a_second_launch_attaches_a_controller_that_is_down_is_said_and_a_run_is_stopped_resumed_and_cancelled(
+def test_a_second_launch_attaches_and_a_run_that_is_asked_to_stop_saves_and_is_resumed_and_cancelled_and_each_is_said(
     folder: Path, slurm_lab: str
 ) -> None:
-    run, another = folder / "runs" / HOSTILE / "stopped", folder / "runs" / "refused"
+    run = folder / "runs" / HOSTILE / "stopped"
     changes = {"run.dir": "'" + str(run).replace("'", "\\'") + "'"}
     (folder / "fault").touch()
     first = job_id(launch(run, folder, slow=True, changes=changes))
     assert f"is submitted already, as job {first}" in launch(run, folder, slow=True, changes=changes)
     assert "holds a run with another config" in launch(run, folder, code=2, changes=changes | {"training.learning_rate": 0.02})
     token = token_of(run)
-    with without_controller(slurm_lab):
-        assert "controller does not answer" in launch(another, folder, code=6)
-        assert not another.exists()
-        assert (status(run).platform_state or "").startswith("unknown")
-    assert (status(run).platform_state or "").startswith("RUNNING")
-    wait_for_step(run, last_step(run) + 1)
+    wait_for_step(run, 3)
     assert "which is saved" in midtrain("stop", str(run), folder=folder)
     assert attempts(run) == [(f"slurm:{first}", "stopped")]  # and it is not requeued:
     second = job_id(midtrain("resume", str(run), folder=folder, slow=True))  # waits until the job before is gone
@@ -154,6 +150,21 @@ def token_of(run: Path) -> bytes:
     lines = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert len(token) == 64 and "gcs_server" in lines and token not in lines
     return token.encode()
+
+
+def test_a_controller_that_is_down_is_said_and_asked_again(folder: Path, slurm_lab: str) -> None:
+    run, another = folder / "runs" / "silent", folder / "runs" / "refused"
+    (folder / "fault").touch()
+    launch(run, folder, slow=True)
+    time.sleep(6)  # the controller writes down what it knows every five seconds
+    with without_controller(slurm_lab):
+        assert "controller does not answer" in launch(another, folder, code=6)
+        assert not another.exists()
+        assert (status(run).platform_state or "").startswith("unknown")
+    assert (status(run).platform_state or "").startswith(("PENDING", "RUNNING"))
+    (folder / "fault").unlink()
+    wait_for_state(run, "finished")
+    assert "is finished" in launch(run, folder)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from orchestrator.platforms.kubernetes.names import label_value, rayjob_name
 from orchestrator.platforms.kubernetes.quantities import as_bytes
 from orchestrator.platforms.settings import KubernetesSettings, seconds_of
 from orchestrator.platforms.templates import render
-from orchestrator.ray_variables import RAY_VARIABLES
+from orchestrator.ray_variables import NODE_VARIABLES
 from orchestrator.runs.directory import RunDirectory
 
 KEY_LABEL = "midtrain/key"
@@ -27,7 +27,7 @@ _SMALL_HEAD_BYTES = 4 << 30
 USER_OF_IMAGE = 10001  # as in docker/Dockerfile
 _SUBMITTER = {"cpu": "500m", "memory": "512Mi"}
 _SUBMITTER_RETRIES = 10
-_EVERYWHERE = RAY_VARIABLES | {
+_EVERYWHERE = NODE_VARIABLES | {
     "HOME": "/tmp",  # the root is read-only
     "USER": "midtrain",  # the image does not know whose number it is
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1",  # the ranks have left before Ray is told to

@@ -145,6 +145,7 @@ def test_what_root_has_made_is_given_to_the_images_user_and_what_is_anothers_is_
     kubernetes.own(make_job(SETTINGS, runs=(ours, theirs)))
     assert {path.stat().st_uid for path in (ours.root, *ours.root.rglob("*"))} == {10001}
     assert (theirs.root / "launch" / "a").stat().st_uid == 0
+    assert [identity(run) for run in (ours, theirs)] == [(10001, 10001, ()), (1234, 1234, ())]
 
 
 def test_a_pod_has_its_grace_and_leaves_before_ray_is_ended() -> None:
