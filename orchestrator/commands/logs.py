@@ -31,7 +31,11 @@ def log_file(run: RunDirectory, *, rank: int | None, attempt: int | None) -> Pat
     folder = run.logs(number)
     if not folder.is_dir():
         there = sorted(int(path.name) for path in run.logs(0).parent.glob("*") if path.name.isdigit())
-        known = f"Attempts with logs: {', '.join(map(str, there))}." if there else "It has not been started yet: see `midtrain status`."
+        known = (
+            f"Attempts with logs: {', '.join(map(str, there))}."
+            if there
+            else f"It has not been started yet: see `midtrain status`, and what the platform wrote, if it did, in {run.launch}."
+        )
         raise ConfigError(f"{run.root} has no logs of attempt {number}. {known}")
     if rank is None:
         return folder / "driver.log"

@@ -87,7 +87,7 @@ def run_status(run: RunDirectory, job: Standing | None = None) -> RunStatus:
     if not run.plan.exists():
         raise ConfigError(f"{run.root} is not a run: it has no plan.json. `midtrain status` without a path lists the runs below runs/.")
     status = read_status(run)
-    state, reason = _state(status, job)
+    state, reason = _state(run, status, job)
     metrics = list(read_lines(run.metrics))
     spent = account(list(read_lines(run.attempts)), read_lines(run.events), metrics)
     step, steps = max((line["step"] for line in metrics), default=0), read_plan(run.plan).steps
@@ -112,7 +112,7 @@ def run_status(run: RunDirectory, job: Standing | None = None) -> RunStatus:
     )
 
 
-def _state(status: Status, found: Standing | None) -> tuple[str, str | None]:
+def _state(run: RunDirectory, status: Status, found: Standing | None) -> tuple[str, str | None]:
     """What the ledger and the platform say together, and the reason of the last stop. The ledger's lock is not seen on other machines."""
     if found is None or status.state in ("running", "finished"):
         return status.state, status.reason
@@ -125,7 +125,8 @@ def _state(status: Status, found: Standing | None) -> tuple[str, str | None]:
     if job.phase == "unknown" and not (status.reason_class in OVER_FOR_GOOD and is_its_own(status, submission)):
         return "unknown", f"whether its job lives is not known: {job.why}"
     if status.state == "planned" and job.phase in ("ended", "gone") and submission.job:
-        return "lost", f"its job ended before its first attempt: {_words(job)}. See `midtrain logs`."
+        logs = "`midtrain logs`" if run.job_log.exists() else f"what the platform wrote, if it did, in {run.launch}"
+        return "lost", f"its job ended before its first attempt: {_words(job)}. See {logs}."
     if status.state == "lost" and job.word:
         return "lost", f"the attempt ended without a word; its job: {_words(job)}"
     return status.state, status.reason

@@ -24,6 +24,11 @@ class Shape:
     ranks_per_node: int
     gpus_per_node: int
 
+    def __str__(self) -> str:
+        nodes, ranks = _counted(self.nodes, "node"), _counted(self.ranks_per_node, "rank")
+        gpus = f"with {_counted(self.gpus_per_node, 'GPU')}" if self.gpus_per_node else "without GPUs (scheduling.gpus_per_rank=0)"
+        return f"{nodes} of {ranks} {gpus}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
@@ -156,6 +161,10 @@ def shape_of(scheduling: SchedulingConfig, ranks_per_node: int) -> Shape:
             f"{fitting} or {fitting + ranks}, or change the ranks of a node."
         )
     return Shape(nodes=nodes, ranks_per_node=ranks, gpus_per_node=ranks * scheduling.gpus_per_rank)
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 _LOCAL_TYPES = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "ramfs"}

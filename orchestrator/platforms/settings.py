@@ -4,7 +4,7 @@ import re
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from orchestrator.config.secrets import refuse_secrets_within
@@ -32,10 +32,17 @@ def clock_of(seconds: int) -> str:
     return f"{days}-{hours:02}:{minutes:02}:{seconds:02}"
 
 
-def _clock(text: str) -> str:
+def _clock(text: Any) -> Any:
+    if not isinstance(text, str):
+        raise ValueError(f"it is read as {text!r}, which is no time. Put it in quotes, as '12:00:00'.")
     if not seconds_of(text):
         raise ValueError(f"{text!r} is no time at all. Write how long the job may take.")
     return text
+
+
+def _quantity(value: Any) -> Any:
+    """YAML reads 64 as a number, which Kubernetes takes as a quantity, too."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _one_line(text: str) -> str:
@@ -55,9 +62,9 @@ def _by_digest(image: str) -> str:
 
 Line = Annotated[str, AfterValidator(_one_line)]
 Words = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/@+=,&|*\[\]()%-]+$")]  # what Slurm calls partitions, accounts, features, GPUs, hosts
-Clock = Annotated[str, AfterValidator(_clock)]
+Clock = Annotated[str, BeforeValidator(_clock)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")]
+Quantity = Annotated[str, BeforeValidator(_quantity), Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")]
 DnsName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 MountPath = Annotated[str, Field(pattern=r"^/[^:\x00-\x1f\x7f]+$")]
 ByDigest = Annotated[str, AfterValidator(_by_digest)]
@@ -101,7 +108,7 @@ class SlurmSettings:
     exclude_failed: bool  # exclude, too, those on which ranks failed alone scheduling.exclude_node_after times in the job before
     container: ContainerSettings | None
     environment: dict[Variable, Line]
-    setup: tuple[Line, ...]  # lines of shell before all else, as `module load cuda`; they have to bring midtrain then
+    setup: tuple[Line, ...]  # lines of shell before all else, as `module load cuda`; what they put on the PATH goes first
     shared_paths: tuple[Folder, ...]  # directories that all nodes see; none: looked up by the type of their file systems
     max_restarts: CountOrNone  # restarts, Slurm's own among them, from which on the script has the job requeued no more
     max_resubmissions: CountOrNone  # of what Slurm has ended and not requeued; by `launch --watch` and `status`, without progress between

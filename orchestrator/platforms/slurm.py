@@ -115,7 +115,7 @@ def _number(said: str) -> str | None:
 
 
 def _python(settings: SlurmSettings) -> Iterator[tuple[str, str]]:
-    """The environment that this command runs in, which is the jobs', too, unless the profile brings another."""
+    """The environment that this command runs in, which is the jobs', too, unless the profile may bring another."""
     if settings.container is None and not settings.setup:
         yield "the Python environment", sys.prefix
 
@@ -161,7 +161,7 @@ def _values(job: Job, settings: SlurmSettings) -> dict[str, Any]:
         "options": dict(_options(job, settings)),
         "runs": [str(run.root) for run in job.runs],
         "array": f"0-{last}" + (f"%{settings.at_once}" if settings.at_once else ""),
-        "bin": str(Path(sys.executable).parent) if list(_python(settings)) else None,
+        "bin": None if settings.container else str(Path(sys.executable).parent),
         "environment": settings.environment,
         "setup": settings.setup,
         "container": settings.container is not None,

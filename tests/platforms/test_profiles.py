@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.errors import ConfigError
 from orchestrator.platforms.profiles import load_settings, split_overrides
-from orchestrator.platforms.settings import SlurmSettings, seconds_of
+from orchestrator.platforms.settings import KubernetesSettings, SlurmSettings, seconds_of
 
 
 @pytest.fixture
@@ -74,6 +74,7 @@ def test_what_is_wrong_is_said_with_its_key(home: Path, words: list[str], said: 
         ("- a\n", "is not a mapping"),
         ("partition: gpu\nplatform: kubernetes\n", "is a profile of kubernetes"),
         ('platform: slurm\nenvironment: {A: "x\\ny"}\n', "control character"),
+        ("platform: slurm\ntime_limit: 12:00:00\n", r"launch\.time_limit: it is read as 43200, .* in quotes, as '12:00:00'"),
         ("platform: slurm\nenvironment: {A: 'https://me:pw@host'}\n", "a URL with a login"),
     ],
 )
@@ -92,3 +93,8 @@ def test_a_profile_of_ones_own_cannot_have_the_name_of_one_that_ships(home: Path
 @pytest.mark.parametrize(("text", "seconds"), [("0:00:30", 30), ("12:00:00", 43_200), ("1-12:30:15", 131_415)])
 def test_a_time_limit_is_days_hours_minutes_and_seconds(text: str, seconds: int) -> None:
     assert seconds_of(text) == seconds
+
+
+def test_a_number_is_a_quantity_of_kubernetes() -> None:
+    settings = load_settings("kubernetes", [f"image=midtrain@sha256:{'a' * 64}", "cpus_per_node=64", "head_cpus=0.5"])[1]
+    assert isinstance(settings, KubernetesSettings) and (settings.cpus_per_node, settings.head_cpus) == ("64", "0.5")

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from orchestrator.config.load import load_config
 from orchestrator.errors import ConfigError
-from orchestrator.platforms.job import Job, check_mounts, check_shared, shape_of
+from orchestrator.platforms.job import Job, Shape, check_mounts, check_shared, shape_of
 from orchestrator.platforms.profiles import load_settings
 from orchestrator.platforms.slurm import SCRIPT, Slurm
 from orchestrator.platforms.slurm_partitions import check_partition, read_nodes
@@ -89,6 +90,16 @@ def test_what_the_profile_names_stands_on_lines_of_its_own() -> None:
     assert '#SBATCH --constraint="h100&ib"' in text and '#SBATCH --exclude="n3,n7"' in text
 
 
+def test_the_environment_that_launches_is_the_jobs_unless_a_line_of_setup_brings_another() -> None:
+    text = script(job("container=null", "setup=['module load cuda']"))
+    assert (
+        0
+        < text.index(f"export PATH={Path(sys.executable).parent}:$PATH")
+        < text.index("module load cuda")
+        < text.index("command -v midtrain")
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -162,6 +173,17 @@ def test_what_fits_is_not_refused() -> None:
 def test_ranks_fill_whole_nodes(world_size: int, ranks_per_node: int, nodes: int) -> None:
     scheduling = replace(job().scheduling, world_size=world_size)
     assert shape_of(scheduling, ranks_per_node).nodes == nodes
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        (Shape(nodes=8, ranks_per_node=8, gpus_per_node=8), "8 nodes of 8 ranks with 8 GPUs"),
+        (Shape(nodes=1, ranks_per_node=1, gpus_per_node=0), "1 node of 1 rank without GPUs (scheduling.gpus_per_rank=0)"),
+    ],
+)
+def test_what_is_taken_is_said(shape: Shape, said: str) -> None:
+    assert str(shape) == said
 
 
 def test_ranks_that_do_not_fill_whole_nodes_are_refused() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.errors import ConfigError
 from orchestrator.platforms.job import Job
-from orchestrator.platforms.kubernetes.client import Api, RefusedError, Thing
+from orchestrator.platforms.kubernetes.client import RIGHTS, Api, RefusedError, Thing
 from orchestrator.platforms.kubernetes.parsing import at, mapping, mappings
 from orchestrator.platforms.kubernetes.quantities import amount
 from orchestrator.platforms.settings import KubernetesSettings, seconds_of
@@ -87,7 +87,7 @@ def check_cluster(api: Api, job: Job) -> None:
     if _lacks(api, f"{namespace}/serviceaccounts/{settings.service_account}"):
         raise ConfigError(
             f"launch.service_account={settings.service_account}: namespace {settings.namespace} has no such account. Make it: kubectl "
-            f"apply -n {settings.namespace} -f launch/kubernetes/rbac.yaml."
+            f"apply -n {settings.namespace} -f {RIGHTS}."
         )
     for path, claim in settings.claims.items():
         writes = any(run.root.is_relative_to(path) for run in job.runs)

@@ -12,8 +12,11 @@ from urllib.parse import quote, urlencode
 from yaml import YAMLError
 
 from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.resources import resource
 
 Thing = dict[str, Any]
+
+RIGHTS = resource("launch") / "kubernetes" / "rbac.yaml"
 
 _ANSWER_SECONDS = (5.0, 30.0)  # to connect, to read
 _PAUSES_SECONDS = (0.5, 2.0)
@@ -135,7 +138,7 @@ class Api:
         if status == 401:
             return f"Kubernetes at {self._host} does not know you: {message}. Log in again, or choose another launch.context."
         if status == 403:
-            return f"Kubernetes does not allow it: {message}. Have the Role of launch/kubernetes/rbac.yaml bound to you in the namespace."
+            return f"Kubernetes does not allow it: {message}. Have the Role of {RIGHTS} bound to you in the namespace."
         return f"Kubernetes refuses: {message.removesuffix('.')}. Put right what it names."
 
     def _silent(self, why: str) -> InfrastructureError:
