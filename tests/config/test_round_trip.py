@@ -30,6 +30,7 @@ names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*", fullmatch=True) | st.sample
     ["no", "on", "null", "1e3", "0x1", "2024-01-01", "1_0", "1.0"]
 )
 texts = st.text(st.characters(codec="ascii")) | names
+folders = texts.filter(lambda text: "://" not in text)
 paths = st.lists(texts).map(tuple)
 
 
@@ -135,14 +136,14 @@ def corpora(draw: st.DrawFn) -> CorpusConfig:
 def configs(draw: st.DrawFn) -> Config:
     by_name = draw(st.dictionaries(names, sources(), min_size=1, max_size=3))
     return Config(
-        run=RunConfig(name=draw(names), dir=draw(texts)),
+        run=RunConfig(name=draw(names), dir=draw(folders)),
         model=ModelConfig(
             path=draw(texts), start_from=None, initialise=draw(st.sampled_from(["pretrained", "scratch"])), description=draw(texts)
         ),
         sources=by_name,
         corpus=draw(corpora()),
         shards=ShardsConfig(
-            dir=draw(texts),
+            dir=draw(folders),
             document_separator=draw(st.none() | st.text(min_size=1)),
             shard_bytes=draw(counts),
             packing=draw(st.sampled_from(["concatenate", "best_fit"])),
