@@ -164,7 +164,7 @@ def _give(job: Job, platform: Platform, where: Where, console: Console, how: How
     for run, entry in zip(job.runs, entries, strict=True):
         own = job_id(number, entry.task)
         end_submission(run, replace(entry, job=own))
-        console.say(f"{run.root} is submitted to {where.platform} as job {own}, {job.shape}. Watch it with: midtrain status {run.root}")
+        console.say(f"{run.root} is submitted to {where.platform} as job {own}: {job.shape}. Watch it with: midtrain status {run.root}")
 
 
 def _is_settled(candidate: Candidate, console: Console, *, is_named: bool) -> bool:
