@@ -80,8 +80,9 @@ class Cluster:
         """As a drain of its node does."""
         self.api.delete(f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}", "Background")
 
-    def suspend(self, name: str, *, suspend: bool) -> None:
-        patch = yaml.safe_dump({"spec": {"suspend": suspend}})
+    def patch(self, name: str, **spec: object) -> None:
+        """Change a RayJob as it stands: `suspend` is what Kueue does."""
+        patch = yaml.safe_dump({"spec": spec})
         subprocess.run(
             ["kubectl", "patch", "rayjob", name, f"--namespace={self.namespace}", "--type=merge", f"--patch={patch}"],
             check=True,
@@ -128,12 +129,12 @@ def test_a_second_launch_attaches_and_a_run_whose_submitter_dies_and_which_is_su
     lab(kubernetes_lab, "kill-pod", submitter, "-n", cluster.namespace)
     wait_for(lambda: cluster.submitter(name) not in ("", submitter), every=0.2)
     wait_for_step(run, last_step(run) + 2)
-    cluster.suspend(name, suspend=True)
+    cluster.patch(name, suspend=True)
     wait_for(lambda: cluster.state(name) == "Suspended", 180, every=0.5)
     wait_for_state(run, "queued", seconds=60)  # its pods are still there, and save
     assert attempts(run) == [(f"kubernetes:{name}", "preempted")]
     assert events(run, "saved")[-1]["step"] % EVERY, "a save at the step at which it was asked to stop"
-    cluster.suspend(name, suspend=False)
+    cluster.patch(name, suspend=False)
     wait_for_attempt(run, 2)
     (folder / "fault").unlink()
     wait_for_state(run, "finished")
@@ -171,7 +172,7 @@ def test_a_worker_that_is_drained_and_a_head_that_is_killed_are_replaced_and_a_r
 ) -> None:
     run = folder / "runs" / "kube-head"
     (folder / "fault").touch()
-    name = cluster.launch(run, slow=True, changes={"launch.time_limit": "0:02:40"})
+    name = cluster.launch(run, slow=True, changes={"launch.time_limit": "0:30:00"})
     wait_for_step(run, 3)
     cluster.delete_pod(cluster.pods("worker")[0])
     wait_for_attempt(run, 2)
@@ -181,6 +182,8 @@ def test_a_worker_that_is_drained_and_a_head_that_is_killed_are_replaced_and_a_r
     wait_for_step(run, saved + 1)
     lab(kubernetes_lab, "kill-pod", cluster.pods("head")[0]["metadata"]["name"], "-n", cluster.namespace)
     wait_for_attempt(run, 3)  # the submitter has given the run to the new head
+    assert cluster.rayjob(name)["spec"]["activeDeadlineSeconds"] == 1800
+    cluster.patch(name, activeDeadlineSeconds=1)  # rather than to wait for half an hour
     wait_for(lambda: cluster.state(name) == "Failed", every=0.5)
 
     def is_submitted_again() -> bool:
