@@ -49,6 +49,8 @@ def test_who_does_not_follow_gets_what_is_there(run: RunDirectory) -> None:
 
 
 def test_a_log_is_that_of_the_job_or_of_the_attempt_and_rank_that_are_named(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=rf"not been started yet: .* what the platform wrote, if it did, in {run.launch}\."):
+        log_file(run, rank=None, attempt=None)
     run.job_log.touch()
     assert log_file(run, rank=None, attempt=None) == run.job_log
     monkeypatch.setenv(JOB, "slurm:7")

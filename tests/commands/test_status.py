@@ -105,6 +105,14 @@ def test_the_ledger_and_the_platform_together_say_how_a_run_stands(
     assert reason in (found.reason or "") if reason else found.reason is None
 
 
+def test_a_job_that_ended_before_its_first_attempt_leads_to_whatever_was_written(run: RunDirectory) -> None:
+    ended = (SUBMISSION, JobState(phase="ended", word="FAILED"))
+    assert (run_status(run, ended).reason or "").endswith(f"See what the platform wrote, if it did, in {run.launch}.")
+    run.job_log.parent.mkdir(exist_ok=True)
+    run.job_log.touch()
+    assert (run_status(run, ended).reason or "").endswith("See `midtrain logs`.")
+
+
 def test_asking_changes_nothing(run: RunDirectory) -> None:
     stop(run, "preempted", 75)
     log_steps(run, 0, 1)
