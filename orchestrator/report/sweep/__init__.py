@@ -1,0 +1,1 @@
+"""The report of a sweep: one page with the frontier, pictures, and tables."""
