@@ -68,6 +68,12 @@ class NodesMissingError(InfrastructureError):
     exit_code = 75
 
 
+class TrialsFailedError(OrchestratorError):
+    """Trials of a sweep have failed for good, each for a reason of its own; the others are done."""
+
+    exit_code = 3
+
+
 class RankFailedError(OrchestratorError):
     """A rank raised what no one foresaw: a bug of ours or of a library."""
 

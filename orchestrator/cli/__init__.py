@@ -5,7 +5,7 @@ import traceback
 
 import typer
 
-from orchestrator.cli import launching, looking, preparing, running, using  # noqa: F401  # they register their commands
+from orchestrator.cli import launching, looking, preparing, running, sweeping, using  # noqa: F401  # they register their commands
 from orchestrator.cli.words import app
 from orchestrator.errors import OrchestratorError
 

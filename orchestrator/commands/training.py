@@ -27,6 +27,7 @@ from orchestrator.tracking.mirroring import mirroring
 
 if TYPE_CHECKING:  # it is slow to import, and `resume` of a finished run needs none of it
     from orchestrator.scheduling.attempt import AttemptJob, Outcome
+    from orchestrator.scheduling.sharing import SharedCluster
 
 _LOOK_EVERY_SECONDS = 0.5
 
@@ -46,12 +47,18 @@ def train(config: Config, console: Console, until_step: int | None = None) -> Ru
         _check_start(Path(config.model.start_from))
     run = create_run(Path(config.run.dir), config=dump_config(config), write_plan=lambda path: write_plan(plan, path))
     with only_attempt(run):
-        _supervise(run, config, plan, console, until_step)
+        _supervise(run, config, plan, console, until_step=until_step)
     return run
 
 
-def resume(run: RunDirectory, console: Console, until_step: int | None = None) -> None:
+def resume(run: RunDirectory, console: Console, until_step: int | None = None, cluster: "SharedCluster | None" = None) -> None:
     """Go on with a run from its newest checkpoint, to its end or to a step before.
+
+    Args:
+        run: its directory.
+        console: told what is done.
+        until_step: where to stop; none: at the end.
+        cluster: that it shares with others; none: the one that RAY_ADDRESS names, or one of its own.
 
     Raises:
         OrchestratorError: there is nothing to go on from, or the run stopped again.
@@ -68,7 +75,7 @@ def resume(run: RunDirectory, console: Console, until_step: int | None = None) -
             withdraw_stop(run)
         if newest and until_step is not None and until_step <= newest.step:
             raise ConfigError(f"--until-step {until_step}: {run.root} has a checkpoint of step {newest.step} already. Give a later step.")
-        _supervise(run, config, plan, console, until_step)
+        _supervise(run, config, plan, console, until_step=until_step, cluster=cluster)
 
 
 def _check_start(directory: Path) -> None:
@@ -78,7 +85,9 @@ def _check_start(directory: Path) -> None:
     open_checkpoint(directory)
 
 
-def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, until_step: int | None) -> None:
+def _supervise(
+    run: RunDirectory, config: Config, plan: Plan, console: Console, *, until_step: int | None, cluster: "SharedCluster | None" = None
+) -> None:
     from orchestrator.scheduling.driving import drive_in_process
     from orchestrator.scheduling.supervision import Supervision
 
@@ -95,7 +104,7 @@ def _supervise(run: RunDirectory, config: Config, plan: Plan, console: Console, 
             console.progress("training", until_step or plan.steps, "steps", done=job.from_step) as advance,
             _watching(run, job.from_step, advance, console.note),
         ):
-            return drive_in_process(job, log, grace_seconds=grace, start_seconds=config.scheduling.deadlines.start)
+            return drive_in_process(job, log, grace_seconds=grace, start_seconds=config.scheduling.deadlines.start, cluster=cluster)
 
     second_home = uploading(run, config.checkpoints, console.warn, preempted_seconds=grace / 10)
     with mirroring(run, config.tracking, console.warn), second_home:

@@ -1,7 +1,8 @@
 """From `conf/` and `key=value` overrides to a validated `Config`. The one door to Hydra and OmegaConf."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -18,6 +19,8 @@ from orchestrator.config.validation import validated
 from orchestrator.errors import ConfigError
 from orchestrator.resources import resource
 
+SWEEP = "sweep"  # the group that is no part of a run
+
 
 def load_config(overrides: Sequence[str]) -> Config:
     """Compose and validate.
@@ -32,21 +35,51 @@ def load_config(overrides: Sequence[str]) -> Config:
     Raises:
         ConfigError: an override is malformed, a key unknown, a value wrong.
     """
+    if of_sweep := [override for override in overrides if override.lstrip("+~").partition("=")[0].startswith(f"{SWEEP}.")]:
+        raise ConfigError(f"{of_sweep[0]} is of a sweep, and this is a run. Leave it out, or give it to `midtrain sweep`.")
+    values = compose_values(overrides)
+    values.pop(SWEEP, None)  # an experiment that says how it is swept is a run as well
+    return validated(Config, values)
+
+
+def compose_values(overrides: Sequence[str], otherwise: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """Compose, without validation.
+
+    Args:
+        overrides: as `load_config`.
+        otherwise: key -> a value for it where nothing gives one.
+
+    Returns:
+        Nested values, paths absolute.
+
+    Raises:
+        ConfigError: an override is malformed, carries a secret, or names a choice that there is not.
+    """
     refuse_secrets(overrides)
     shipped, own = resource("conf"), Path.cwd() / "conf"
     _refuse_shadowing(shipped, own)
     quoted = f"file://{own}".replace("'", "\\'")
     searched = [f"hydra.searchpath=['{quoted}']"] if own.is_dir() and own != shipped else []
-    folders = [folder for folder in (shipped, own) if folder.is_dir()]
-    prepared = [_as_override(override, folders) for override in overrides]
+    prepared = [_as_override(override) for override in overrides]
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(shipped)):
             composed = compose("config", overrides=[*searched, *prepared])
-        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        for key, value in otherwise.items():
+            if (group := OmegaConf.select(composed, key.rpartition(".")[0])) is not None and OmegaConf.is_missing(
+                group, key.rpartition(".")[2]
+            ):
+                OmegaConf.update(composed, key, value)
+        values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
         raise ConfigError(_hydra_message(error)) from None
     refuse_secrets_within(values)
-    return validated(Config, _with_absolute_paths(values))
+    found: dict[str, Any] = _with_absolute_paths(values)
+    return found
+
+
+def is_group(key: str) -> bool:
+    """Whether a key is a group of files in `conf/`, so that its values are their names."""
+    return any((folder / key).is_dir() for folder in (resource("conf"), Path.cwd() / "conf"))
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -77,7 +110,7 @@ def changed(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     refuse_secrets(overrides)
     result = OmegaConf.create(values)
     for override in overrides:
-        _as_override(override, [])
+        _as_override(override, may_be_group=False)
         parsed = OverridesParser.create().parse_override(override)
         OmegaConf.update(result, parsed.key_or_group, parsed.value(), merge=False, force_add=True)
     container: dict[str, Any] = OmegaConf.to_container(result, resolve=True)  # type: ignore[assignment]
@@ -92,7 +125,12 @@ def dump_config(config: Config) -> str:
 
 def config_values(config: Config) -> dict[str, Any]:
     """The configuration as nested values of JSON's types."""
-    values: dict[str, Any] = TypeAdapter(Config).dump_python(config, mode="json")
+    return plain_values(config)
+
+
+def plain_values(config: Any) -> dict[str, Any]:
+    """A dataclass of the configuration as nested values of JSON's types."""
+    values: dict[str, Any] = TypeAdapter(type(config)).dump_python(config, mode="json")
     return values
 
 
@@ -134,7 +172,7 @@ def _absolute(path: Any) -> Any:
     return str(Path(path).absolute()) if isinstance(path, str) and "://" not in path else path
 
 
-def _as_override(override: str, folders: Sequence[Path]) -> str:
+def _as_override(override: str, *, may_be_group: bool = True) -> str:
     """Choices of a group go to Hydra as they are; any other key may be new to it, and validation judges it instead."""
     key, equals, _ = override.partition("=")
     if not equals:
@@ -145,8 +183,7 @@ def _as_override(override: str, folders: Sequence[Path]) -> str:
         OverridesParser.create().parse_override(override)
     except HydraException:
         raise ConfigError(f"{key}: its value cannot be read. Quote it twice, for the shell and for Hydra: {key}='\"…\"'") from None
-    is_group = any((folder / key).is_dir() for folder in folders)
-    return override if is_group or key.startswith(("+", "~")) else f"++{override}"
+    return override if key.startswith(("+", "~")) or (may_be_group and is_group(key)) else f"++{override}"
 
 
 def _hydra_message(error: Exception) -> str:

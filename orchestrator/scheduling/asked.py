@@ -1,6 +1,7 @@
 """Signals that ask a process to stop: noted here, and acted on where stopping does no harm."""
 
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -32,10 +33,15 @@ def ask_to_stop(number: int) -> None:
 
 @contextmanager
 def noting_signals(names: Sequence[str]) -> Iterator[None]:
-    """Have signals noted within the context. One that was ignored before, as SIGHUP is under nohup, stays so.
+    """Have signals noted within the context, in the main thread; what runs in another one has its main thread do that for all of them.
+
+    One that was ignored before, as SIGHUP is under nohup, stays so.
 
     One that was blocked is not any more: Ray starts the entrypoints of its jobs with SIGINT blocked.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     wanted = [number for number in _numbers(names) if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _note) for number in wanted}
     mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)

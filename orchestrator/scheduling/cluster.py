@@ -2,12 +2,10 @@
 
 import logging
 import os
-import secrets
 import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from orchestrator.ray_variables import RAY_VARIABLES
@@ -18,18 +16,19 @@ import ray
 
 from orchestrator.errors import InfrastructureError, InterruptedRunError
 from orchestrator.scheduling.leftovers import own_folder, sweep
+from orchestrator.scheduling.sharing import SHARED, own_token
 
 _OBJECT_STORE_BYTES = 256 << 20
 LOST: tuple[type[Exception], ...] = (OSError, ray.exceptions.RayError)  # what a lost cluster, disk or connection raises
 
 
 @contextmanager
-def ray_cluster(num_cpus: int, num_gpus: int = 0, environment: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
+def ray_cluster(num_cpus: int, num_gpus: int | None = 0, environment: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
     """Connect to Ray for as long as the context lasts.
 
     Args:
         num_cpus: logical CPUs that a cluster of our own must offer.
-        num_gpus: GPUs likewise.
+        num_gpus: GPUs likewise; none: those that the machine has.
         environment: variables that processes which are started on it may want. A cluster of our own has them from its start, as a process
             of Ray's with variables of its own takes more than a second longer to start.
 
@@ -44,9 +43,10 @@ def ray_cluster(num_cpus: int, num_gpus: int = 0, environment: Mapping[str, str]
     address = os.environ.get("RAY_ADDRESS", "local")
     if address != "local":
         with own_folder():
-            yield from _connected(address, {}, dict(environment or {}))
+            has_them = os.environ.get(SHARED) == address
+            yield from _connected(address, {}, {} if has_them else dict(environment or {}))
         return
-    _keep_others_out()
+    os.environ.update(own_token())
     with own_folder() as folder, _variables({"TMPDIR": str(folder), **(environment or {})}):
         own = {
             "num_cpus": max(num_cpus, len(os.sched_getaffinity(0))),
@@ -108,6 +108,11 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def cluster_address() -> str:
+    """Of the connected cluster, as RAY_ADDRESS has it."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
 def pool_size() -> int:
     """How many tasks of one CPU the connected cluster runs side by side."""
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -123,9 +128,3 @@ def cluster_nodes() -> list[dict[str, Any]]:
 def draining_nodes() -> list[str]:
     """Ray's ids of the nodes that the connected cluster is about to take away."""
     return list(ray._private.state.state.get_draining_nodes())
-
-
-def _keep_others_out() -> None:
-    """A token for a cluster of our own, known to this process and its children, so that nobody else on the machine can run code in it."""
-    if "RAY_AUTH_TOKEN_PATH" not in os.environ and not Path("~/.ray/auth_token").expanduser().exists():
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from orchestrator.errors import InfrastructureError
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
 from orchestrator.runs.stop_request import stop_requested
 from orchestrator.scheduling import asked
 from orchestrator.scheduling.attempt import AttemptJob, Outcome, dump, load_outcome
 from orchestrator.scheduling.leftovers import sweep
+from orchestrator.scheduling.sharing import Place, SharedCluster
 
 _LOOK_SECONDS = 0.2
 _REQUEST_SECONDS = 1.0
@@ -22,7 +24,9 @@ _CLEANING_SECONDS = 30.0
 _SILENT_SECONDS = 180.0  # it looks every second, but for when it ends ranks on nodes that do not answer
 
 
-def drive_in_process(job: AttemptJob, log: Path, *, grace_seconds: float, start_seconds: float) -> Outcome:
+def drive_in_process(
+    job: AttemptJob, log: Path, *, grace_seconds: float, start_seconds: float, cluster: SharedCluster | None = None
+) -> Outcome:
     """Have an attempt driven by a process of its own, and clear away what it leaves when it dies.
 
     Signals that ask this process to stop are passed on to it.
@@ -32,14 +36,20 @@ def drive_in_process(job: AttemptJob, log: Path, *, grace_seconds: float, start_
         log: where all goes that it and Ray print.
         grace_seconds: how long it may take to end after it was asked to stop.
         start_seconds: how long it may take until there are ranks to watch.
+        cluster: to connect to; none: the one that RAY_ADDRESS names, or one of its own.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        place = cluster.place() if cluster else Place(environment=os.environ)
+    except InfrastructureError as error:
+        return Outcome(kind="failed", step=job.from_step, error="InfrastructureError", message=str(error))
     reading, writing = os.pipe()
     command = [sys.executable, "-P", "-m", "orchestrator.scheduling.driver", str(writing)]
     with log.open("ab") as output, os.fdopen(reading, "rb", buffering=0) as answer:
         process = subprocess.Popen(  # in a session of its own, so that Ctrl-C comes here alone
-            command, stdin=subprocess.PIPE, stdout=output, stderr=output, pass_fds=[writing], start_new_session=True
-        )
+            command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=place.environment, pass_fds=[writing, *place.descriptors],
+            start_new_session=True,
+        )  # fmt: skip
         os.close(writing)
         assert process.stdin is not None
         with process.stdin:

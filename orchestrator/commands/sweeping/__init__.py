@@ -1,0 +1,1 @@
+"""What `midtrain sweep` does, stage by stage: design, cost, run, and how it stands."""

@@ -1,0 +1,156 @@
+"""Trials side by side in one Ray cluster, each supervised as a run is. One that fails is retried by its class, and stops no other."""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from orchestrator.commands.console import Console
+from orchestrator.commands.training import resume
+from orchestrator.errors import InterruptedRunError, OrchestratorError
+from orchestrator.runs.attempts import OVER_FOR_GOOD
+from orchestrator.scheduling import asked
+from orchestrator.sweep.directory import SweepDirectory, TrialEntry, Verdict, enter_verdict
+
+if TYPE_CHECKING:
+    from orchestrator.scheduling.sharing import SharedCluster
+
+_LOOK_SECONDS = 0.5
+
+
+class Pool(Protocol):
+    """Where trials come from."""
+
+    def take(self) -> TrialEntry | None:
+        """The next trial; none when there is none now. Called by one thread at a time."""
+
+    def done(self, entry: TrialEntry, *, finished: bool) -> None:
+        """Told when a trial has ended."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no more will come, whatever ends."""
+
+
+@dataclass(slots=True)
+class Board:
+    """How the trials of this command stand, shared by its threads."""
+
+    running: dict[str, int] = field(default_factory=dict)  # trial -> its last step
+    finished: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)  # trial -> why
+    stopped: dict[str, str] = field(default_factory=dict)  # what can be gone on with
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class TrialConsole(Console):
+    """What a trial has to say, with its name before it, and its progress on the sweep's board."""
+
+    def __init__(self, console: Console, trial_id: str, advance: Callable[[int], None]) -> None:
+        """
+        Args:
+            console: of the command.
+            trial_id: of the trial.
+            advance: told how many steps it has made more.
+        """
+        super().__init__()
+        self._console, self._trial_id, self._advance = console, trial_id, advance
+
+    def say(self, text: str) -> None:
+        self.note(text)
+
+    def note(self, text: str) -> None:
+        self._console.note(f"{self._trial_id}: {text}")
+
+    def warn(self, text: str) -> None:
+        self._console.warn(f"{self._trial_id}: {text}")
+
+    @contextmanager
+    def progress(self, what: str, total: float, unit: str, done: float = 0) -> Iterator[Callable[..., None]]:
+        yield lambda amount, note="": self._advance(int(amount))
+
+
+class Runner:
+    """Of one command."""
+
+    def __init__(self, sweep: SweepDirectory, pool: Pool, console: Console, *, cluster: "SharedCluster", at_once: int) -> None:
+        """
+        Args:
+            sweep: the caller holds its lock.
+            pool: of trials, whose run directories are made.
+            console: told what is done.
+            cluster: open.
+            at_once: trials side by side.
+        """
+        self._sweep, self._pool, self._console, self._cluster, self._at_once = sweep, pool, console, cluster, at_once
+        self.board = Board()
+
+    def to_the_end(self, look: Callable[[Board], None], advance: Callable[..., None]) -> None:
+        """Train trials until none is left or somebody asks to stop. Call it in the main thread, with signals noted.
+
+        Args:
+            look: called again and again, while trials are trained.
+            advance: told how many steps were made more, and how the sweep stands.
+        """
+        self._advance = advance
+        threads = [threading.Thread(target=self._work, name=f"trial-{number}") for number in range(self._at_once)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            look(self.board)
+            for thread in threads:
+                thread.join(_LOOK_SECONDS / len(threads))
+
+    def _work(self) -> None:
+        while not asked.asked_to_stop():
+            with self.board.lock:
+                entry = self._pool.take()
+                if entry:
+                    self.board.running[entry.trial_id] = 0
+            if entry:
+                self._train(entry)
+            elif self._pool.is_empty:
+                return
+            else:
+                time.sleep(_LOOK_SECONDS)
+
+    def _train(self, entry: TrialEntry) -> None:
+        name, run = entry.trial_id, self._sweep.run(entry.trial_id)
+        finished = False
+        try:
+            resume(run, TrialConsole(self._console, name, lambda steps: self._made(name, steps)), cluster=self._cluster)
+            finished = True
+        except OrchestratorError as error:
+            self._ended(name, error)
+        except Exception as error:  # of one trial; the others go on (law 5: it has a reason all the same)
+            traceback.print_exc()
+            self._fail(name, f"{type(error).__name__}: {error}")
+        with self.board.lock:
+            self.board.running.pop(name)
+            if finished:
+                self.board.finished.append(name)
+            self._pool.done(entry, finished=finished)
+        if finished:
+            self._console.note(f"{name}: finished")
+
+    def _made(self, name: str, steps: int) -> None:
+        with self.board.lock:
+            self.board.running[name] += steps
+            running, finished = len(self.board.running), len(self.board.finished)
+        self._advance(steps, note=f"{running} running, {finished} finished, {len(self.board.failed)} failed")
+
+    def _ended(self, name: str, error: OrchestratorError) -> None:
+        if isinstance(error, InterruptedRunError) or error.reason_class not in OVER_FOR_GOOD:
+            self.board.stopped[name] = str(error)
+            if not asked.asked_to_stop():
+                self._console.warn(f"{name}: {error}")
+        else:
+            self._fail(name, str(error))
+
+    def _fail(self, name: str, reason: str) -> None:
+        self.board.failed[name] = reason
+        enter_verdict(self._sweep, name, Verdict(word="failed", step=self.board.running[name], reason=reason))
+        self._console.warn(f"{name} has failed, and the others go on: {reason}")

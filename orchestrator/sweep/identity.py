@@ -1,0 +1,47 @@
+"""What tells trials apart: the content of their configuration, and nothing of where or how they run."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import xxhash
+
+from orchestrator.sweep.settings import SPEC, TrialWish
+
+_LABEL_CHARACTERS, _HASH_CHARACTERS = 64, 8
+_MEASURED = ("corpus", "shards", "evaluation")
+
+
+def trial_id(wish: TrialWish, values: Mapping[str, Any], plan_fingerprint: str) -> str:
+    """A name that is the same for the same trial, whenever and wherever it is made, and for no other.
+
+    Args:
+        wish: for what people read of it.
+        values: its configuration, as nested values.
+        plan_fingerprint: what is trained when, and of which content.
+    """
+    training = {key: value for key, value in values["training"].items() if key not in ("log_every_steps", "peak_tflops_per_rank")}
+    model = {key: value for key, value in values["model"].items() if key != "description"}
+    attention = values["feed"]["document_attention"]
+    content = [plan_fingerprint, model, training, values["evaluation"]["max_sequences"], values["shards"]["packing"], attention]
+    digest = xxhash.xxh3_64_hexdigest(json.dumps(content, sort_keys=True).encode())[:_HASH_CHARACTERS]
+    return f"{_label(wish)}-{digest}"
+
+
+def frame(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What all trials of a sweep have in common, so that what they measure can be compared."""
+    return {
+        "model.path": values["model"]["path"],
+        "model.initialise": values["model"]["initialise"],
+        "sources": values["sources"],
+        **{group: values[group] for group in _MEASURED},
+        "training.sequence_length": values["training"]["sequence_length"],
+        "feed.document_attention": values["feed"]["document_attention"],
+    }
+
+
+def _label(wish: TrialWish) -> str:
+    parts = [] if wish.arm == SPEC else [wish.arm]
+    parts += [f"{key.rpartition('.')[2]}-{value}" for key, value in wish.setting.items()] + [f"seed-{wish.seed}"]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", "_".join(parts))[:_LABEL_CHARACTERS].strip("-_.") or wish.arm
