@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xxhash
 
 from orchestrator.commands.console import Console
@@ -16,9 +17,10 @@ from orchestrator.errors import ConfigError, DataError
 from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import make_plan
+from orchestrator.mixture.subset import Subset, refuse_without_loss, subset_positions, subset_sequences
 from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.shards.epoch import layout_of, read_epoch
+from orchestrator.shards.epoch import layout_of, read_epoch, trained_tokens_of
 from orchestrator.shards.manifest import Manifest, read_manifest
 from orchestrator.shards.preparation import chat_template_of, source_request
 from orchestrator.shards.vocabulary import Vocabulary, check_fits, load_vocabulary
@@ -72,7 +74,7 @@ def check_planned(run: RunDirectory, config: Config, plan: Plan) -> None:
     planned = {source.name: source for source in plan.sources}
     for supply in checked_supplies(config):
         source = planned[supply.name]
-        if (source.fingerprint, source.trained_tokens) != (supply.fingerprint, supply.trained_tokens):
+        if source != supply.planned:
             raise ConfigError(
                 f"source {supply.name!r} is not prepared as it was when {run.root} was planned. Prepare it again from the same files, or "
                 f"start a new run."
@@ -83,7 +85,10 @@ def check_planned(run: RunDirectory, config: Config, plan: Plan) -> None:
 def mixture_request(config: Config) -> str:
     """A hash of all that the configuration says of the mixture; another one is another plan."""
     sources = {name: [source.role, source.weight] for name, source in config.sources.items()}
-    said = [sources, asdict(config.mixture), config.training.sequence_length, config.training.sequences_per_step]
+    mixture = asdict(config.mixture)
+    if not mixture["unique_tokens"]:
+        del mixture["unique_tokens"]  # as it was before there was such a key, so that runs of then go on
+    said = [sources, mixture, config.training.sequence_length, config.training.sequences_per_step]
     return xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
 
 
@@ -120,15 +125,29 @@ def _ratios(spec_share: float | None, ratios: Mapping[str, float]) -> Ratios:
 def _supply(config: Config, manifest: Manifest) -> Supply:
     layout = layout_of(config)
     epoch = read_epoch(Path(config.shards.dir) / manifest.name, manifest, "train", layout)
+    whole = Subset(sequences=epoch.sequences, trained_tokens=epoch.trained_tokens)
+    unique_tokens = config.mixture.unique_tokens.get(manifest.name)
     return Supply(
         name=manifest.name,
         role=manifest.role,
         fingerprint=layout.fingerprint(manifest),
-        unique_sequences=epoch.sequences,
-        trained_tokens=epoch.trained_tokens,
+        unique_sequences=whole.sequences,
+        trained_tokens=whole.trained_tokens,
+        subset=None if unique_tokens is None else _subset(config, manifest, whole, unique_tokens),
         weight=exact(config.sources[manifest.name].weight),
         max_epochs=config.mixture.max_epochs.get(manifest.name, 1.0),
     )
+
+
+def _subset(config: Config, manifest: Manifest, whole: Subset, unique_tokens: int) -> Subset:
+    """So many unique tokens of a source, by the mean of its sequences, and how many they are exactly."""
+    name, layout = manifest.name, layout_of(config)
+    num = subset_sequences(unique_tokens, whole, source_name=name)
+    positions = subset_positions(np.arange(num, dtype=np.int64), unique_sequences=whole.sequences, source_name=name)
+    trained = trained_tokens_of(Path(config.shards.dir) / name, manifest, "train", layout, positions)
+    subset = Subset(sequences=num, trained_tokens=trained)
+    refuse_without_loss(subset, whole, source_name=name)
+    return subset
 
 
 def _check_manifest(config: Config, manifest: Manifest, vocabulary: Vocabulary) -> None:
@@ -224,6 +243,10 @@ def show_plan(summary: dict[str, Any], config: Config, console: Console) -> None
         ]
         for row in summary["sources"]
     ]
+    if any("whole_tokens" in row for row in summary["sources"]):
+        columns.append("unique tokens")
+        for shown, row in zip(rows, summary["sources"], strict=True):
+            shown.append(f"{row['unique_tokens']:,} of {row['whole_tokens']:,}" if "whole_tokens" in row else f"{row['unique_tokens']:,}")
     console.table(
         f"{summary['steps']:,} steps of {summary['sequences_per_step']:,} sequences of {summary['sequence_length']:,} tokens", columns, rows
     )

@@ -41,8 +41,9 @@ def replay_document(run: RunDirectory, document_id: str) -> dict[str, Any]:
     """When a document is trained in the run.
 
     Returns:
-        `{document, trained, planned, occurrences: [{step, sequence, source, epoch, tokens, is_trained, skipped}]}`, the counts in passes:
-        tokens of it and of its copies that were trained so far, and that the whole plan trains, over its length.
+        `{document, trained, planned, unused_tokens, occurrences: [{step, sequence, source, epoch, tokens, is_trained, skipped}]}`. Two are
+        in passes: tokens of it and of its copies that were trained so far, and that the whole plan trains, over its length.
+        `unused_tokens` are those of them that `mixture.unique_tokens` leaves out.
 
     Raises:
         ConfigError: it is not a run, or no training document of it has that id.
@@ -50,20 +51,21 @@ def replay_document(run: RunDirectory, document_id: str) -> dict[str, Any]:
     """
     plan, sources = _open(run)
     last = _last_step(run)
-    length, occurrences = occurrences_of(plan, sources, document_id)
-    if not length:
+    found = occurrences_of(plan, sources, document_id)
+    if not (length := found.document_tokens):
         raise ConfigError(
             f"--document {document_id}: no training document of {run.root} has that id. `midtrain replay {run.root} --step N` lists ids; "
             f"held-out documents are never trained."
         )
     skipped = _skipped(run)
     rows = [
-        asdict(found) | {"is_trained": found.step <= last and found.step not in skipped, "skipped": skipped.get(found.step)}
-        for found in occurrences
+        asdict(time) | {"is_trained": time.step <= last and time.step not in skipped, "skipped": skipped.get(time.step)}
+        for time in found.times
     ]
     trained = sum(row["tokens"] for row in rows if row["is_trained"]) / length
     planned = sum(row["tokens"] for row in rows if not row["skipped"]) / length
-    return {"document": document_id, "trained": trained, "planned": planned, "occurrences": rows}
+    passes = {"trained": trained, "planned": planned, "unused_tokens": found.unused_tokens}
+    return {"document": document_id, **passes, "occurrences": rows}
 
 
 def _open(run: RunDirectory) -> tuple[Plan, list[SourceDocuments]]:
@@ -119,6 +121,10 @@ def show_document(found: dict[str, Any], console: Console) -> None:
     ]
     console.table(f"document {found['document']}", columns, rows)
     console.say(f"seen {found['trained']:.2f} times so far, {found['planned']:.2f} times by the end of the plan.")
+    if found["unused_tokens"]:
+        console.say(
+            f"{found['unused_tokens']:,} tokens of it are outside of what mixture.unique_tokens leaves of its source: never trained."
+        )
 
 
 def export(found: dict[str, Any], path: Path) -> None:

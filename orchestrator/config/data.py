@@ -95,6 +95,7 @@ class MixtureConfig:
     source_tokens: dict[str, Count]  # source name -> trained tokens, instead of a share
     source_epochs: dict[str, Positive]  # source name -> passes over it, instead of a share
     max_epochs: dict[str, Positive]  # source name -> most passes over its unique tokens; a source not named: 1
+    unique_tokens: dict[str, Count] = field(default_factory=dict)  # source name -> trained tokens to use of it; older runs lack the key
     stages: tuple[StageConfig, ...]  # stretches with ratios of their own, in order; none: the whole run is one
     seed: CountOrNone
 

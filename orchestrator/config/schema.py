@@ -60,6 +60,7 @@ class Config:
 def _names_of_sources(mixture: MixtureConfig) -> Iterator[tuple[str, Mapping[str, float], bool]]:
     """Every key of the mixture that names sources, what it says of them, and whether it must name all."""
     yield "mixture.max_epochs", mixture.max_epochs, False
+    yield "mixture.unique_tokens", mixture.unique_tokens, False
     yield from _names_of_wish("mixture", mixture)
     for number, stage in enumerate(mixture.stages):
         yield from _names_of_wish(f"mixture.stages[{number}]", stage)

@@ -135,12 +135,23 @@ def trained_at(plan: Plan, sources: Sequence[SourceDocuments], step: int) -> lis
     return [found[row] for row in range(len(numbers))]
 
 
-def occurrences_of(plan: Plan, sources: Sequence[SourceDocuments], document_id: str) -> tuple[int, list[Occurrence]]:
-    """When a document or a copy of it is trained in a run.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occurrences:
+    """When a document and its copies are trained in a run.
 
-    Returns:
-        Its tokens, 0 if no source has it; and each time, in order.
+    Attributes:
+        document_tokens: of the document; 0 if no source has it.
+        unused_tokens: of it and of its copies, those in sequences that `mixture.unique_tokens` leaves out.
+        times: in order.
     """
+
+    document_tokens: int
+    unused_tokens: int
+    times: tuple[Occurrence, ...]
+
+
+def occurrences_of(plan: Plan, sources: Sequence[SourceDocuments], document_id: str) -> Occurrences:
+    """When a document or a copy of it is trained in a run."""
     found = [source.find(document_id) for source in sources]
     occurrences = [
         Occurrence(step=number // plan.sequences_per_step + 1, sequence=number, source=plan.sources[index].name, epoch=epoch, tokens=tokens)
@@ -148,4 +159,11 @@ def occurrences_of(plan: Plan, sources: Sequence[SourceDocuments], document_id: 
         for position, tokens in sequences.items()
         for epoch, number in plan.numbers_of(index, position)
     ]
-    return max(length for length, _ in found), sorted(occurrences, key=lambda occurrence: occurrence.sequence)
+    unused = (
+        tokens for index, (_, sequences) in enumerate(found) for position, tokens in sequences.items() if not plan.is_used(index, position)
+    )
+    return Occurrences(
+        document_tokens=max(length for length, _ in found),
+        unused_tokens=sum(unused),
+        times=tuple(sorted(occurrences, key=lambda occurrence: occurrence.sequence)),
+    )

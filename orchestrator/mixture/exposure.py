@@ -10,8 +10,8 @@ _STEPS_AT_ONCE = 1 << 16
 
 
 def epochs(trained_tokens: int, source: PlannedSource) -> float:
-    """Passes over a source, by the tokens that carry a loss."""
-    return trained_tokens / source.trained_tokens if source.trained_tokens else 0.0
+    """Passes over what a run uses of a source, by the tokens that carry a loss."""
+    return trained_tokens / source.epoch.trained_tokens if source.epoch.trained_tokens else 0.0
 
 
 def updates_within(plan: Plan, first_step: int, last_step: int, skipped: Iterable[int] = ()) -> list[int]:

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -13,6 +15,7 @@ from orchestrator.mixture.interleave import Ints
 from orchestrator.mixture.shuffle import shuffle_key, shuffled, unshuffled
 from orchestrator.mixture.spans import Spans
 from orchestrator.mixture.stages import Stage, due_before
+from orchestrator.mixture.subset import Subset, subset_places, subset_positions
 
 ORDER = 1  # the number of the way from a plan to its order: raised when the same plan comes to another one
 
@@ -25,8 +28,9 @@ class PlannedSource:
         name: the source's name in the configuration.
         role: `spec` or `general`.
         fingerprint: of the source's manifest; other content under the same name is another source.
-        unique_sequences: whole sequences in one epoch of it.
-        trained_tokens: the tokens of one epoch that carry a loss.
+        unique_sequences: whole sequences in all of it.
+        trained_tokens: the tokens of all of it that carry a loss.
+        subset: what the run uses of it; none: all.
     """
 
     name: str
@@ -34,6 +38,17 @@ class PlannedSource:
     fingerprint: str
     unique_sequences: int
     trained_tokens: int
+    subset: Subset | None = None
+
+    @property
+    def epoch(self) -> Subset:
+        """What the run passes over once an epoch."""
+        return self.subset or Subset(sequences=self.unique_sequences, trained_tokens=self.trained_tokens)
+
+    @property
+    def tokens_per_sequence(self) -> Fraction:
+        """The mean of an epoch's trained tokens."""
+        return Fraction(self.epoch.trained_tokens, self.epoch.sequences)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +70,7 @@ class Amendment:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Where sequences come from: (n,) source indices, (n,) epochs from 0, (n,) positions within the source's epoch."""
+    """Where sequences come from: (n,) source indices, (n,) epochs from 0, (n,) positions within the whole source."""
 
     sources: Ints
     epochs: Ints
@@ -123,7 +138,7 @@ class Plan:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of all that decides the order of training."""
-        content = asdict(replace(self, request="", amendments=())) | {"order": ORDER}
+        content = plan_values(replace(self, request="", amendments=())) | {"order": ORDER}
         return xxhash.xxh3_128_hexdigest(json.dumps(content, sort_keys=True, default=str).encode())
 
     def fingerprints_at(self, step: int) -> set[str]:
@@ -149,7 +164,7 @@ class Plan:
         epochs, positions = np.empty_like(draws), np.empty_like(draws)
         for index in np.flatnonzero(np.bincount(sources)).tolist():
             here = np.flatnonzero(sources == index)
-            epochs[here], positions[here] = shuffled(draws[here], size=self.sources[index].unique_sequences, key=self._key(index))
+            epochs[here], positions[here] = self._positions(index, draws[here])
         return Draws(sources, epochs, positions)
 
     def numbers_of(self, source: int, position: int) -> list[tuple[int, int]]:
@@ -157,15 +172,26 @@ class Plan:
 
         Args:
             source: its index.
-            position: of the sequence within an epoch of the source.
+            position: of the sequence within the whole source.
 
         Returns:
-            The epoch and the sequence number of each time, in order.
+            The epoch and the sequence number of each time, in order; none for one that the run does not use.
         """
-        size, total = self.sources[source].unique_sequences, self.sequences[source]
-        at, key = np.array([position], dtype=np.int64), self._key(source)
+        if (place := self._place(source, position)) is None:
+            return []
+        size, total = self.sources[source].epoch.sequences, self.sequences[source]
+        at, key = np.array([place], dtype=np.int64), self._key(source)
         draws = ((epoch, int(unshuffled(at, epoch=epoch, size=size, key=key)[0])) for epoch in range(-(-total // size)))
         return [(epoch, self.spans.number_of(source, draw)) for epoch, draw in draws if draw < total]
+
+    def is_used(self, source: int, position: int) -> bool:
+        """Whether a sequence of a source is in what the run uses of it.
+
+        Args:
+            source: its index.
+            position: of the sequence within the whole source.
+        """
+        return self._place(source, position) is not None
 
     def sequences_before(self, steps: Ints | Sequence[int]) -> Ints:
         """How many sequences of each source the first steps train.
@@ -189,5 +215,32 @@ class Plan:
         """
         return due_before(self.stages, np.asarray(steps, dtype=np.int64) * self.sequences_per_step, self.sequences_per_step)
 
+    def _positions(self, source: int, draws: Ints) -> tuple[Ints, Ints]:
+        """(n,) epochs and (n,) positions of draws of a source."""
+        planned = self.sources[source]
+        epochs, places = shuffled(draws, size=planned.epoch.sequences, key=self._key(source))
+        if planned.subset is None:
+            return epochs, places
+        return epochs, subset_positions(places, unique_sequences=planned.unique_sequences, source_name=planned.name)
+
+    def _place(self, source: int, position: int) -> int | None:
+        """Where a position of a source is in what an epoch shuffles; none if it is not there."""
+        planned = self.sources[source]
+        if planned.subset is None:
+            return position
+        at = np.array([position], dtype=np.int64)
+        place = int(subset_places(at, unique_sequences=planned.unique_sequences, source_name=planned.name)[0])
+        return place if place < planned.subset.sequences else None
+
     def _key(self, source: int) -> int:
         return shuffle_key(self.seed, self.sources[source].name)
+
+
+def plan_values(plan: Plan) -> dict[str, Any]:
+    """A plan's fields as nested values. A source that is used whole has no `subset`: neither had any before there were subsets, and their
+    plans are the same."""
+    values = asdict(plan)
+    for source in values["sources"]:
+        if source["subset"] is None:
+            del source["subset"]
+    return values

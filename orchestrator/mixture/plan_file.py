@@ -3,7 +3,6 @@
 import io
 import json
 import zipfile
-from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from orchestrator.errors import ConfigError
-from orchestrator.mixture.plan import ORDER, Amendment, Plan, PlannedSource
+from orchestrator.mixture.plan import ORDER, Amendment, Plan, PlannedSource, plan_values
 from orchestrator.mixture.stages import Stage
+from orchestrator.mixture.subset import Subset
 from orchestrator.mixture.summary import summarise
 from orchestrator.runs.durable import write_whole
 
@@ -35,7 +35,7 @@ def write_plan(plan: Plan, path: Path) -> None:
         write_whole(counts_file(path), counts.getvalue())
     else:
         counts_file(path).unlink(missing_ok=True)  # of the plan that this one replaces
-    content = {"order": ORDER, "plan": asdict(plan), "fingerprint": plan.fingerprint, "summary": summarise(plan)}
+    content = {"order": ORDER, "plan": plan_values(plan), "fingerprint": plan.fingerprint, "summary": summarise(plan)}
     write_whole(path, json.dumps(content, indent=2, default=str).encode() + b"\n")
 
 
@@ -75,11 +75,16 @@ def _use_counts(plan: Plan, path: Path) -> None:
 
 def _plan_of(content: dict[str, Any]) -> Plan:
     return Plan(
-        sources=tuple(PlannedSource(**source) for source in content.pop("sources")),
+        sources=tuple(_source_of(source) for source in content.pop("sources")),
         stages=tuple(_stage_of(stage) for stage in content.pop("stages")),
         amendments=tuple(Amendment(**{**values, "changes": tuple(values["changes"])}) for values in content.pop("amendments")),
         **content,
     )
+
+
+def _source_of(content: dict[str, Any]) -> PlannedSource:
+    subset = content.pop("subset", None)
+    return PlannedSource(**content, subset=None if subset is None else Subset(**subset))
 
 
 def _stage_of(content: dict[str, Any]) -> Stage:

@@ -1,7 +1,7 @@
 """From wishes, a token budget and what the corpora hold to a plan, or to an error that says who is the culprit and what would work."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 
 from orchestrator.errors import MixtureError
@@ -46,7 +46,7 @@ def make_plan(
         sequence_length=sequence_length,
         sequences_per_step=sequences_per_step,
         seed=seed,
-        sources=tuple(map(_planned, supplies)),
+        sources=tuple(supply.planned for supply in supplies),
         stages=(),
         request=request,
     )
@@ -81,12 +81,12 @@ def amend_plan(
         )
     known = {source.name: source for source in plan.sources}
     for supply in supplies:
-        if (source := known.get(supply.name)) is not None and source != _planned(supply):
+        if (source := known.get(supply.name)) is not None and source != supply.planned:
             raise changed(source, supply)
     new = [supply for supply in supplies if supply.name not in known]
     kept = replace(
         plan,
-        sources=(*plan.sources, *map(_planned, new)),
+        sources=(*plan.sources, *(supply.planned for supply in new)),
         stages=tuple(_widened(stage, len(new)) for stage in _cut(plan.stages, from_step - 1)),
         request=request,
     )
@@ -101,26 +101,9 @@ def amended(plan: Plan, old: Plan, *, from_step: int, at: str, changes: Sequence
     return replace(plan, amendments=(*old.amendments, entry))
 
 
-def _planned(supply: Supply) -> PlannedSource:
-    return PlannedSource(
-        name=supply.name,
-        role=supply.role,
-        fingerprint=supply.fingerprint,
-        unique_sequences=supply.unique_sequences,
-        trained_tokens=supply.trained_tokens,
-    )
-
-
 def _dropped(source: PlannedSource) -> Supply:
-    return Supply(
-        name=source.name,
-        role=source.role,
-        fingerprint=source.fingerprint,
-        unique_sequences=source.unique_sequences,
-        trained_tokens=source.trained_tokens,
-        weight=Fraction(0),
-        max_epochs=None,
-    )
+    kept = {field.name: getattr(source, field.name) for field in fields(source)}
+    return Supply(**kept, weight=Fraction(0), max_epochs=None)
 
 
 def _cut(stages: Sequence[Stage], steps: int) -> list[Stage]:

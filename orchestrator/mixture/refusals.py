@@ -1,6 +1,7 @@
 """Plans that are not made: who is the culprit, what is the limit, and numbers that would work."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
@@ -12,7 +13,13 @@ from orchestrator.mixture.wishes import StageWish, Supply
 
 
 def changed(source: PlannedSource, supply: Supply) -> MixtureError:
-    """Other content or another role under a name that a run has trained: which of its sequences were trained would be lost."""
+    """Other content, another part of it or another role under a name that a run has trained: which of its sequences were trained would be
+    lost."""
+    if replace(source, subset=supply.subset) == supply.planned:
+        was, now = (f"{x.epoch.sequences:,} of its {x.unique_sequences:,} sequences" for x in (source, supply))
+        return MixtureError(
+            f"mixture.unique_tokens: the run has used {was} of source {supply.name!r}; it would use {now}. Put it back, or start a new run."
+        )
     was, now = (f"{x.role}, {x.unique_sequences:,} sequences, {x.fingerprint[:12]}" for x in (source, supply))
     return MixtureError(
         f"source {supply.name!r} is not what the run has trained: it was {was}; it is {now}. Prepare it again as it was, or "
@@ -70,11 +77,11 @@ def refuse_over_cap(plan: Plan, index: int, supply: Supply, wishes: Sequence[Sta
     assert supply.max_epochs is not None
     asked = sum((exact(wish.source_epochs.get(supply.name, 0.0)) for wish in wishes), Fraction(0))
     count = plan.sequences[index]
-    most = max(int(exact(supply.max_epochs) * supply.unique_sequences), before + int(asked * supply.unique_sequences))
+    most = max(int(exact(supply.max_epochs) * supply.epoch.sequences), before + int(asked * supply.epoch.sequences))
     if count <= most:
         return
-    epochs = Fraction(count, supply.unique_sequences)
-    said = f"source {supply.name!r} has {supply.trained_tokens:,} unique tokens; "
+    epochs = Fraction(count, supply.epoch.sequences)
+    said = f"source {supply.name!r} has {supply.epoch.trained_tokens:,} unique tokens; "
     over = f"needs {float(epochs):.2f} epochs, over mixture.max_epochs.{supply.name}={supply.max_epochs:g}. "
     raised = remedies.raised_cap(epochs)
     if len(plan.stages) > 1 or wishes[0].is_ramp or any(given is not None for given in plan.stages[0].exact):
@@ -91,7 +98,7 @@ def refuse_over_cap(plan: Plan, index: int, supply: Supply, wishes: Sequence[Sta
 
 def _ratio(plan: Plan, shares: Sequence[Fraction], index: int, share: Fraction) -> Fraction:
     """The share of trained tokens that a source has with a share of the sequences, when the others keep their proportions."""
-    tokens = [Fraction(source.trained_tokens, source.unique_sequences) for source in plan.sources]
+    tokens = [source.tokens_per_sequence for source in plan.sources]
     others = sum((part * tokens[i] for i, part in enumerate(shares) if i != index), Fraction(0))
     if not others:
         return Fraction(1)

@@ -18,6 +18,7 @@ class SourceSummary:
     Attributes:
         name, role: of the source.
         unique_tokens: tokens of one epoch that carry a loss.
+        whole_tokens: those of the whole source, where the run uses a part of it.
         trained_tokens: those that the run trains, repeats counted; exact for whole epochs, otherwise the mean of the epoch's sequences.
         sequences: that the run trains, repeats counted.
         share: of the run's trained tokens.
@@ -40,6 +41,7 @@ class SourceSummary:
     first_step: int | None
     last_step: int | None
     updates: int
+    whole_tokens: int | None = None
 
 
 def summarise(plan: Plan) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def summarise(plan: Plan) -> dict[str, Any]:
         "steps": plan.steps,
         "tokens": plan.tokens,
         "trained_tokens": sum(map(round, _trained(plan, plan.sequences))),
-        "sources": [asdict(row) for row in _source_rows(plan)],
+        "sources": [_values(row) for row in _source_rows(plan)],
         "stages": list(_stage_rows(plan)),
         "amendments": [asdict(amendment) for amendment in plan.amendments],
     }
@@ -59,7 +61,7 @@ def summarise(plan: Plan) -> dict[str, Any]:
 def _trained(plan: Plan, sequences: Sequence[float]) -> list[float]:
     """Trained tokens of so many sequences of each source, fractions of them included."""
     return [
-        count * source.trained_tokens / source.unique_sequences if count else 0.0
+        count * source.epoch.trained_tokens / source.epoch.sequences if count else 0.0
         for source, count in zip(plan.sources, sequences, strict=True)
     ]
 
@@ -72,19 +74,25 @@ def _source_rows(plan: Plan) -> list[SourceSummary]:
         SourceSummary(
             name=source.name,
             role=source.role,
-            unique_tokens=source.trained_tokens,
+            unique_tokens=source.epoch.trained_tokens,
             trained_tokens=round(trained[index]),
             sequences=plan.sequences[index],
             share=trained[index] / sum(trained),
             asked_share=asked[index] / sum(asked),
             rounding_sequences=plan.sequences[index] - due[index],
-            epochs=plan.sequences[index] / source.unique_sequences if source.unique_sequences else 0.0,
+            epochs=plan.sequences[index] / source.epoch.sequences if source.epoch.sequences else 0.0,
             first_step=_step_of(plan, index, 0),
             last_step=_step_of(plan, index, plan.sequences[index] - 1),
             updates=updates[index],
+            whole_tokens=source.trained_tokens if source.subset else None,
         )
         for index, source in enumerate(plan.sources)
     ]
+
+
+def _values(row: SourceSummary) -> dict[str, Any]:
+    """`whole_tokens` is said of what is not used whole."""
+    return {key: value for key, value in asdict(row).items() if key != "whole_tokens" or value is not None}
 
 
 def _step_of(plan: Plan, source: int, draw: int) -> int | None:

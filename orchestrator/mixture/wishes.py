@@ -1,33 +1,24 @@
 """What is asked of a mixture, and the shares of sequences that it comes to: exact rationals, no rounding, nothing normalised in silence."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 
 from orchestrator.errors import MixtureError
 from orchestrator.mixture import remedies
 from orchestrator.mixture.apportion import exact
+from orchestrator.mixture.plan import PlannedSource
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Supply:
-    """A source as planning sees it: what it holds and how often it may be passed over.
+class Supply(PlannedSource):
+    """A source as planning sees it: what the plan keeps of it, and how much and how often of it there may be.
 
     Attributes:
-        name: its name in the configuration.
-        role: `spec` or `general`.
-        fingerprint: of its manifest.
-        unique_sequences: whole sequences in one epoch.
-        trained_tokens: tokens of one epoch that carry a loss.
         weight: among the sources that are given neither a ratio nor a count.
         max_epochs: how often its tokens may be passed over; none: any number of times.
     """
 
-    name: str
-    role: str
-    fingerprint: str
-    unique_sequences: int
-    trained_tokens: int
     weight: Fraction = Fraction(1)
     max_epochs: float | None = 1.0
 
@@ -36,9 +27,9 @@ class Supply:
         return self.role == "spec"
 
     @property
-    def tokens_per_sequence(self) -> Fraction:
-        """The mean of an epoch's trained tokens."""
-        return Fraction(self.trained_tokens, self.unique_sequences)
+    def planned(self) -> PlannedSource:
+        """What the plan keeps of it."""
+        return PlannedSource(**{kept.name: getattr(self, kept.name) for kept in fields(PlannedSource)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +77,7 @@ def exact_counts(wish: StageWish, supplies: Sequence[Supply]) -> dict[int, int]:
         if (tokens := wish.source_tokens.get(supply.name)) is not None:
             counts[index] = int(tokens / supply.tokens_per_sequence)
         elif (epochs := wish.source_epochs.get(supply.name)) is not None:
-            counts[index] = int(exact(epochs) * supply.unique_sequences)
+            counts[index] = int(exact(epochs) * supply.epoch.sequences)
     return counts
 
 
@@ -202,7 +193,7 @@ def _too_many(supplies: Sequence[Supply], counts: Mapping[int, int], num_sequenc
     lower = ""
     if counts[most] > over:
         fewer = int((counts[most] - over) * supplies[most].tokens_per_sequence)
-        epochs = remedies.lowered(Fraction(counts[most] - over, supplies[most].unique_sequences))
+        epochs = remedies.lowered(Fraction(counts[most] - over, supplies[most].epoch.sequences))
         lower = f"Lower {supplies[most].name!r} to {fewer:,} tokens ({epochs} epochs), or make"
     return MixtureError(
         f"{key}: sources given as tokens or epochs need {sum(counts.values()):,} sequences, over the {num_sequences:,} of the stage. "

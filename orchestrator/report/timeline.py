@@ -71,7 +71,7 @@ def make_timeline(lines: Iterable[Line], names: Sequence[str]) -> Timeline:
 
 def deviations(timeline: Timeline, plan: Plan) -> Floats:
     """How far each source was from the shares asked for, (n, s) in sequences: what was trained less what it was due by then."""
-    per_sequence = np.array([source.trained_tokens / source.unique_sequences for source in plan.sources])
+    per_sequence = np.array([float(source.tokens_per_sequence) for source in plan.sources])
     return np.asarray(timeline.tokens / per_sequence - plan.due_before(timeline.steps))
 
 

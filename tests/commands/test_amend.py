@@ -91,6 +91,7 @@ def test_a_run_that_was_amended_can_be_resumed_with_its_own_files(run: RunDirect
         (["mixture.spec_share=0.5"], 0, "--from-step 0 cannot begin another mixture: the plan has 10 steps.* Choose 1 to 10"),
         (["mixture.spec_share=0.5"], 11, "--from-step 11 cannot begin another mixture: the plan has 10 steps.* Choose 1 to 10"),
         (["mixture.total_tokens=64000"], 2, "source .spec. has .* unique tokens; the plan needs"),
+        (["mixture.unique_tokens={spec:640}"], 4, "mixture.unique_tokens: the run has used .* of source 'spec'; it would use 20 of its"),
         (["mixture.sped_share=0.9"], 2, "mixture.sped_share is not a configuration key. The closest is mixture.spec_share"),
         (["mixture.spec_share"], 2, "is not an override"),
     ],

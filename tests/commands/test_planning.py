@@ -4,17 +4,18 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orchestrator.commands.console import Console
-from orchestrator.commands.planning import plan_run, show_plan
+from orchestrator.commands.planning import mixture_request, plan_run, show_plan
 from orchestrator.config.load import dump_config, load_config, read_config
 from orchestrator.errors import ConfigError, DataError, MixtureError
 from orchestrator.mixture.summary import summarise
 from tests.commands.command_line import midtrain
 from tests.commands.listing import listing
 from tests.support.prepared import prepare_sources, write_prepared
-from tests.support.tiny import overrides
+from tests.support.tiny import overrides, write_everything
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,60 @@ def test_the_command_prints_json_for_scripts_and_changes_nothing(home: Path) -> 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert json.loads(ended.stdout) == summarise(plan_run(load_config(overrides(home))))
     assert listing(home) == before
+
+
+def test_a_source_can_be_cut_to_fewer_unique_tokens_which_a_larger_cut_and_another_seed_use_too(home: Path) -> None:
+    used = []
+    for tokens, seed in ((640, 0), (640, 1), (960, 2)):
+        changes = {"mixture.unique_tokens": f"{{spec:{tokens}}}", "mixture.seed": seed, "mixture.source_epochs": "{spec:1}"}
+        plan = plan_run(load_config(overrides(home, **changes, **{"mixture.spec_share": "null", "mixture.total_tokens": 4000})))
+        draws = plan.look_up(np.arange(plan.num_sequences))
+        used.append(draws.positions[draws.sources == 0].tolist())
+        assert len(used[-1]) == tokens / 32
+    assert sorted(used[0]) == sorted(used[1])
+    assert used[0] != used[1]
+    assert set(used[0]) < set(used[2])
+
+
+def test_a_cut_is_of_the_plan_and_of_what_was_asked_for_and_no_cut_is_what_it_was_before_there_were_any(home: Path) -> None:
+    whole, none, cut = (load_config(overrides(home, **{"mixture.unique_tokens": cut})) for cut in ("{}", "{}", "{docs:960}"))
+    assert mixture_request(whole) == mixture_request(none) == "20a1048830b21b52f1cb2108b34654d3"
+    assert len({mixture_request(whole), mixture_request(cut)}) == len({plan_run(whole).fingerprint, plan_run(cut).fingerprint}) == 2
+
+
+def test_a_cut_that_is_not_possible_is_refused_with_the_numbers_that_are(home: Path) -> None:
+    with pytest.raises(MixtureError, match=r"unique_tokens\.spec=1,000,000 is more than source 'spec' has: ([\d,]+)") as caught:
+        plan_run(load_config(overrides(home, **{"mixture.unique_tokens": "{spec:1000000}"})))
+    most = re.findall(r"has: ([\d,]+)", str(caught.value))[0].replace(",", "")
+    plan = plan_run(load_config(overrides(home, **{"mixture.unique_tokens": f"{{spec:{most}}}"})))
+    assert plan.sources[0].epoch.sequences == plan.sources[0].unique_sequences
+    with pytest.raises(MixtureError, match=r"unique_tokens\.spec=31 is less than a sequence of source 'spec', .* Raise it to 32"):
+        plan_run(load_config(overrides(home, **{"mixture.unique_tokens": "{spec:31}"})))
+
+
+def test_a_cut_that_nothing_can_be_learned_from_is_refused(tmp_path: Path) -> None:
+    """One document of a hundred has more than its masked prefix, and the part of one sequence is not of it."""
+    (tmp_path / "masked.jsonl").write_text("".join(json.dumps({"text": "a" * (400 * (i == 50) + 1)}) + "\n" for i in range(100)))
+    prefix = "the river " * 20
+    source = f"{{role:general,paths:[{tmp_path}/masked.jsonl],masked_prefix:'{prefix}'}}"
+    write_everything(tmp_path)
+    layout = {"feed.document_attention": True, "shards.packing": "best_fit", "sources.masked": source}
+    config = load_config(overrides(tmp_path, **layout, **{"mixture.unique_tokens": "{masked:40}", "mixture.max_epochs": "{masked:99}"}))
+    prepare_sources(config)
+    with pytest.raises(
+        MixtureError, match=r"unique_tokens\.masked: none of the \d+ sequences .* carries a loss\. Raise it, or leave it out"
+    ):
+        plan_run(config)
+
+
+def test_the_table_says_how_much_is_used_of_a_source_where_one_is_used_in_part(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for cut, shown in (("{}", False), ("{docs:960}", True)):
+        config = load_config(overrides(home, **{"mixture.unique_tokens": cut}))
+        plan = plan_run(config)
+        show_plan(summarise(plan), config, Console())
+        out, _ = capsys.readouterr()
+        assert ("unique tokens" in out) == shown
+        assert (f"960 of {plan.sources[2].trained_tokens:,}" in out) == shown
 
 
 def test_people_see_a_row_a_source_and_what_a_step_is(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,6 +115,23 @@ def test_the_passes_over_a_document_count_those_over_its_copies(tmp_path: Path) 
     assert passes == {lines[3]: 2.0, lines[4]: 1.0}
 
 
+@pytest.mark.parametrize("packing", ["concatenate", "best_fit"])
+def test_a_document_outside_of_what_is_used_of_its_source_is_said_to_be(tmp_path: Path, packing: str) -> None:
+    changes = {"shards.packing": packing, "mixture.unique_tokens": "{spec:480}", "mixture.max_epochs": "{spec:9}"}
+    config = write_prepared(tmp_path, **changes, **{"mixture.total_tokens": 30 * 4 * 32})
+    run = make_run(config)
+    (file,) = (shards_of(run) / "spec").glob("train_*.documents.parquet")
+    rows = parquet.read_table(file, columns=["id", "tokens"]).to_pylist()
+    found = {row["id"]: replay_document(run, row["id"]) for row in rows[:-2]}  # the last sequence may not be whole
+    for row in rows[:-2]:
+        once = sum(time["tokens"] for time in found[row["id"]]["occurrences"] if time["epoch"] == 0)
+        assert once + found[row["id"]]["unused_tokens"] == row["tokens"]
+    unused = next(document for document, times in found.items() if not times["occurrences"])
+    said = midtrain("replay", str(run.root), "--document", unused, cwd=tmp_path).stdout
+    assert "outside of what mixture.unique_tokens leaves of its source: never trained" in said
+    assert sum(times["unused_tokens"] for times in found.values()) > 0
+
+
 def test_what_a_run_does_not_have_is_refused(run: RunDirectory) -> None:
     for step in (0, STEPS + 1):
         with pytest.raises(ConfigError, match=f"--step {step}: .* has steps 1 to {STEPS}"):

@@ -71,6 +71,7 @@ def mixtures(draw: st.DrawFn, source_names: list[str]) -> MixtureConfig:
         else draw(st.dictionaries(st.sampled_from(source_names[1:]), positive) if source_names[1:] else st.just({})),
         stages=draw(st.sampled_from([(), (stage,), (StageConfig(tokens=5), stage)])),
         max_epochs=draw(st.dictionaries(st.sampled_from(source_names), positive)),
+        unique_tokens=draw(st.dictionaries(st.sampled_from(source_names), counts)),
         seed=draw(st.integers(0, 2**63)),
     )
 

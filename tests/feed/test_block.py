@@ -23,7 +23,7 @@ WORLD_SIZES = [1, 2, 3, 4, 6, 12]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plan on real shards: several small ones a source, and more than one epoch of the spec."""
+    """A plan on real shards: several small ones a source, more than one epoch of the spec, and a part of the docs."""
 
     plan: Plan
     readers: list[ShardReader]
@@ -44,6 +44,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         "mixture.spec_share": 0.5,
         "mixture.total_tokens": STEPS * 12 * 32,
         "mixture.max_epochs": "{spec:9,code:9,docs:9}",
+        "mixture.unique_tokens": "{docs:1600}",
         "training.sequences_per_step": 12,
     }
     plan = plan_run(write_prepared(folder, **changes))

@@ -100,6 +100,20 @@ def test_an_epoch_of_a_source_trains_just_the_tokens_that_planning_counts(tmp_pa
         assert epoch.trained_tokens == trained.sum()
 
 
+@pytest.mark.parametrize("attention", [False, True])
+@pytest.mark.parametrize("packing", ["concatenate", "best_fit"])
+def test_a_source_that_is_used_in_part_trains_just_the_tokens_that_planning_counts(tmp_path: Path, packing: str, attention: bool) -> None:
+    layout = {"feed.document_attention": attention, "shards.packing": packing}
+    prepared = prepare(tmp_path, **with_prefix(tmp_path), **layout, **{"mixture.unique_tokens": "{spec:300,docs:400}"})
+    draws, length = prepared.plan.look_up(np.arange(prepared.plan.num_sequences)), prepared.plan.sequence_length
+    for index in (0, 2):
+        source, reader = prepared.plan.sources[index], prepared.readers[index]
+        assert source.subset is not None
+        first = draws.positions[(draws.sources == index) & (draws.epochs == 0)]
+        assert len(first) == source.subset.sequences
+        assert reader.marks(first, length, document_attention=attention)[1].sum() == source.subset.trained_tokens
+
+
 def test_another_packing_or_attention_is_another_plan(tmp_path: Path) -> None:
     prints = set()
     for number, changes in enumerate([dict[str, Any](), {"feed.document_attention": True}, {"shards.packing": "best_fit"}]):

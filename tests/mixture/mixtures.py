@@ -12,6 +12,7 @@ from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.interleave import Ints
 from orchestrator.mixture.plan import Plan, PlannedSource
 from orchestrator.mixture.stages import Stage
+from orchestrator.mixture.subset import Subset
 from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 
 LAW = settings(deadline=None, max_examples=40)
@@ -90,32 +91,56 @@ def _with_counts(shares: Sequence[Fraction], given: Mapping[int, int], absent: s
 def plans(
     draw: st.DrawFn, most_sources: int = 40, most_stages: int = 3, *, ramps: bool = True, counts: bool = True, most_steps: int = 60
 ) -> Plan:
-    """Small plans of several stages, with sources of no sequence and of many epochs among them, and stages that an amendment cut."""
+    """Small plans of several stages, with sources of no sequence, of many epochs and used in part among them, and stages that an amendment
+    cut."""
     count, each = draw(st.integers(1, most_sources)), draw(st.integers(1, 12))
     stage = stages(count, each, ramps=ramps, counts=counts, most_steps=most_steps)
     several = draw(st.lists(stage, min_size=1, max_size=most_stages))
     if draw(st.booleans()):
         several = [replace(stage, made_steps=draw(st.integers(1, stage.steps))) for stage in several]
     sizes = draw(st.lists(st.integers(1, 50), min_size=count, max_size=count))
-    return plan_of(several, roles=draw(roles(count)), sizes=sizes, each=each, seed=draw(st.integers(0, 1 << 63)))
+    parts = [draw(st.none() | st.integers(1, size)) for size in sizes] if draw(st.booleans()) else []
+    return plan_of(several, roles=draw(roles(count)), sizes=sizes, parts=parts, each=each, seed=draw(st.integers(0, 1 << 63)))
 
 
-def plan_of(stages: Sequence[Stage], *, roles: Sequence[str] = (), sizes: Sequence[int] = (), each: int = 1, seed: int = 0) -> Plan:
+def plan_of(
+    stages: Sequence[Stage],
+    *,
+    roles: Sequence[str] = (),
+    sizes: Sequence[int] = (),
+    parts: Sequence[int | None] = (),
+    each: int = 1,
+    seed: int = 0,
+) -> Plan:
     """A plan of sources s0, s1, … in the given stages.
 
     Args:
         stages: in order.
         roles: of each source; none given: all general.
         sizes: unique sequences of each; none given: more than enough.
+        parts: how many of them the run uses; none given, and where it is none: all.
         each: sequences of a step.
         seed: of the shuffles.
     """
     count = len(stages[0].shares)
+    told = zip(roles or ["general"] * count, sizes or [PLENTY] * count, parts or [None] * count, strict=True)
     sources = tuple(
-        PlannedSource(name=f"s{i}", role=role, fingerprint=f"f{i}", unique_sequences=size, trained_tokens=8 * size)
-        for i, (role, size) in enumerate(zip(roles or ["general"] * count, sizes or [PLENTY] * count, strict=True))
+        PlannedSource(
+            name=f"s{i}",
+            role=role,
+            fingerprint=f"f{i}",
+            unique_sequences=size,
+            trained_tokens=8 * size,
+            subset=subset_of(part) if part else None,
+        )
+        for i, (role, size, part) in enumerate(told)
     )
     return Plan(sequence_length=8, sequences_per_step=each, seed=seed, sources=sources, stages=tuple(stages))
+
+
+def subset_of(sequences: int, tokens: Fraction | int = 8) -> Subset:
+    """So many sequences of eight trained tokens, or as many as said."""
+    return Subset(sequences=sequences, trained_tokens=int(tokens * sequences))
 
 
 def stage_of(counts: Sequence[int], each: int = 1) -> Stage:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from orchestrator.errors import MixtureError
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import amend_plan, amended, make_plan
+from orchestrator.mixture.subset import Subset
 from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 from tests.mixture.accounts import SLACK, off, spec_off, worst
-from tests.mixture.mixtures import LAW, rows, supply, whole, wish
+from tests.mixture.mixtures import LAW, rows, subset_of, supply, whole, wish
 
 EACH, STEPS = 6, 40
 TOKENS = 8 * EACH * STEPS
@@ -30,9 +31,9 @@ def web(**changes: object) -> Supply:
 CODE = supply("code", weight=2, unique=40, max_epochs=None)
 
 
-def first(wishes: list[StageWish] | None = None, seed: int = 0) -> Plan:
+def first(wishes: list[StageWish] | None = None, seed: int = 0, *, part: Subset | None = None) -> Plan:
     return make_plan(
-        [spec(), web(), CODE],
+        [spec(subset=part), web(), CODE],
         wishes or [wish(0.3)],
         total_tokens=TOKENS,
         sequence_length=8,
@@ -49,11 +50,12 @@ def amend(plan: Plan, supplies: list[Supply], wishes: list[StageWish], from_step
 
 @st.composite
 def amendments(draw: st.DrawFn) -> tuple[list[Supply], list[StageWish], int]:
-    """Sources dropped, added and reweighted; another dial, a ramp, ratios or a count; and the step that they begin at."""
+    """Sources dropped, added, in part, and reweighted; another dial, a ramp, ratios or a count; and the step that they begin at."""
     names = draw(st.sets(st.sampled_from(["web", "code", "new"]), min_size=1))
     others = [
         supply(name, draw(st.integers(1, 3)), unique={"web": 60, "code": 40, "new": 30}[name], max_epochs=None) for name in sorted(names)
     ]
+    others = [replace(other, subset=subset_of(7)) if other.name == "new" else other for other in others]
     chosen = draw(st.sampled_from(["dial", "ramp", "ratios", "count", "stages"]))
     wishes = {
         "dial": [wish(draw(st.integers(1, 9)) / 10)],
@@ -86,7 +88,7 @@ def test_the_order_before_the_step_stays_to_the_sequence(change: tuple[list[Supp
 def test_no_sequence_is_lost_or_repeated_by_the_change(change: tuple[list[Supply], list[StageWish], int]) -> None:
     """Over the whole amended run, every epoch of a source has each sequence once but the last, which has none twice."""
     new = amend(first(), *change)
-    sizes = {source.name: source.unique_sequences for source in new.sources}
+    sizes = {source.name: source.epoch.sequences for source in new.sources}
     draws: Counter[str] = Counter()
     seen: set[tuple[str, int, int]] = set()
     for name, epoch, position in rows(new):
@@ -188,6 +190,26 @@ def test_other_content_or_another_role_under_a_name_that_was_trained_is_refused(
         amend(first(), [spec(), changed], [wish(0.3)], 20)
     assert "start a new run" in str(caught.value)
     assert amend(first(), [spec(), replace(changed, name="web2"), CODE], [wish(0.3)], 20).steps == STEPS
+
+
+@pytest.mark.parametrize(("was", "would_be"), [(subset_of(20), subset_of(30)), (subset_of(20), None), (None, subset_of(20))])
+def test_another_part_of_a_source_that_was_trained_is_refused_with_the_key_that_says_it(
+    was: Subset | None, would_be: Subset | None
+) -> None:
+    plan, (before, after) = first(part=was), (part.sequences if part else 50 for part in (was, would_be))
+    said = rf"mixture\.unique_tokens: the run has used {before} of its 50 sequences of source 'spec'; it would use {after} of its 50"
+    with pytest.raises(MixtureError, match=f"{said}.*Put it back, or start a new run"):
+        amend(plan, [spec(subset=would_be), web(), CODE], [wish(0.3)], 20)
+    assert amend(plan, [spec(subset=was), web(), CODE], [wish(0.3)], 20).steps == STEPS
+
+
+def test_a_source_that_is_used_in_part_goes_on_where_it_was_after_a_change_and_while_it_is_dropped() -> None:
+    plan = first(part=subset_of(20))
+    second = amend(plan, [web(), CODE], [wish()], 11)
+    third = amend(second, [spec(subset=subset_of(20)), web(), CODE], [wish(0.3)], 21)
+    order = [(epoch, position) for name, epoch, position in rows(third) if name == "spec"]
+    assert order == [(epoch, position) for name, epoch, position in rows(plan) if name == "spec"][: len(order)]
+    assert {epoch for epoch, _ in order} == {0, 1, 2}
 
 
 def test_stages_that_do_not_fit_the_rest_of_a_run_are_refused_with_the_budget_that_does() -> None:

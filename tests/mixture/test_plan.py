@@ -35,17 +35,25 @@ def test_a_plan_comes_to_the_order_that_its_number_stands_for() -> None:
     assert (ORDER, order) == (1, "e1c02aa324377ca0")
 
 
+def test_the_order_of_a_source_that_is_used_in_part_belongs_to_that_number_too() -> None:
+    plan = plan_of([stage_of([300, 100])], roles=["general", "spec"], sizes=[200, 70], parts=[120, 11], seed=5)
+    order = xxhash.xxh3_64_hexdigest(repr(rows(plan)).encode())
+    assert (ORDER, order) == (1, "0033fab835710e7d")
+
+
 @LAW
 @given(plans())
 def test_every_sequence_of_an_epoch_is_trained_exactly_once_and_none_twice_in_the_last(plan: Plan) -> None:
     orders = orders_of(plan)
     for index, source in enumerate(plan.sources):
-        order, size = orders[source.name], source.unique_sequences
+        order, size = orders[source.name], source.epoch.sequences
+        used = {position for position in range(source.unique_sequences) if plan.is_used(index, position)}
+        assert len(used) == size
         assert [epoch for epoch, _ in order] == [draw // size for draw in range(plan.sequences[index])]
         for start in range(0, len(order), size):
             epoch = [position for _, position in order[start : start + size]]
             assert len(set(epoch)) == len(epoch)
-            assert set(epoch) <= set(range(size))
+            assert set(epoch) <= used
 
 
 @LAW

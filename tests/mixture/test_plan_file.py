@@ -16,8 +16,9 @@ from orchestrator.mixture.plan import ORDER, Amendment, Plan, PlannedSource
 from orchestrator.mixture.plan_file import counts_file, read_plan, write_plan
 from orchestrator.mixture.planning import amended, make_plan
 from orchestrator.mixture.stages import Stage
+from orchestrator.mixture.subset import Subset
 from orchestrator.mixture.summary import summarise
-from tests.mixture.mixtures import LAW, plan_of, plans, rows, stage_of, supply, wish
+from tests.mixture.mixtures import LAW, plan_of, plans, rows, stage_of, subset_of, supply, wish
 
 STAGES = (replace(stage_of([20, 0, 10], each=5), exact=(20, None, None)), stage_of([10, 0, 0], each=5))
 PLAN = plan_of(STAGES, roles=["general", "spec", "spec"], sizes=[7, 5, 10], each=5, seed=11)
@@ -157,6 +158,7 @@ OTHER_VALUES: dict[str, Any] = {
     "fingerprint": "other",
     "unique_sequences": 8,
     "trained_tokens": 57,
+    "subset": subset_of(3),
     "steps": 9,
     "made_steps": 1,
     "shares": (Fraction(1, 3), Fraction(1, 3), Fraction(1, 3)),
@@ -187,6 +189,21 @@ def test_the_fingerprint_changes_with_each_field_of_each_stage(field: str, index
     stages = list(PLAN.stages)
     stages[index] = replace(stages[index], **changes)
     assert replace(PLAN, stages=tuple(stages)).fingerprint != PLAN.fingerprint
+
+
+@pytest.mark.parametrize("subset", [subset_of(3, 7), subset_of(4, 6), subset_of(5)])
+def test_the_fingerprint_changes_with_what_is_used_of_a_source(subset: Subset) -> None:
+    one, other = (replace(PLAN, sources=(replace(PLAN.sources[0], subset=part), *PLAN.sources[1:])) for part in (subset_of(3), subset))
+    assert one.fingerprint != other.fingerprint
+
+
+def test_plans_that_use_sources_whole_are_those_of_before_there_were_subsets(tmp_path: Path) -> None:
+    """Or a checkpoint of then would be of another plan."""
+    write_plan(PLAN, tmp_path / "plan.json")
+    content = json.loads((tmp_path / "plan.json").read_text())
+    known = {"name", "role", "fingerprint", "unique_sequences", "trained_tokens"}
+    assert [set(source) for source in content["plan"]["sources"]] == [known] * 3
+    assert PLAN.fingerprint == "a2ca49c4ade8f23ff7302e98051f128b"
 
 
 def test_the_fingerprint_changes_with_the_order_of_the_sources() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import ShardError
-from orchestrator.shards.epoch import Layout, read_epoch
+from orchestrator.shards.epoch import Layout, read_epoch, trained_tokens_of
 from orchestrator.shards.gathering import gather
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.packed import finish_packing, pack_shard, plan_packing
@@ -113,25 +113,38 @@ def test_tokens_documents_and_labels_are_those_of_the_definition(
         assert row == [order.index(token.document) for token in rows[at]]
 
 
+def carries_loss(row: list[Token], document_attention: bool) -> int:
+    """How many labels of a sequence do."""
+    pairs = pairwise(row)
+    return sum(token.is_trained and not (document_attention and token.document != before.document) for before, token in pairs)
+
+
 @pytest.mark.parametrize("document_attention", [False, True])
 @pytest.mark.parametrize("packing", ["concatenate", "best_fit"])
 @settings(deadline=None, max_examples=150)
-@given(shards=written_shards(), length=LENGTHS)
-def test_an_epoch_has_just_the_sequences_and_trained_tokens_that_planning_counts(
-    folder: Path, packing: PackingMethod, document_attention: bool, shards: list[Written], length: int
+@given(shards=written_shards(), length=LENGTHS, data=st.data())
+def test_an_epoch_has_just_the_sequences_and_trained_tokens_that_planning_counts_and_so_has_a_part_of_it(
+    folder: Path, packing: PackingMethod, document_attention: bool, shards: list[Written], length: int, data: st.DataObject
 ) -> None:
-    rows = expected(shards, packing, length)
-    trained = [
-        token.is_trained and not (document_attention and token.document != before.document)
-        for row in rows
-        for before, token in pairwise(row)
-    ]
+    trained = [carries_loss(row, document_attention) for row in expected(shards, packing, length)]
     layout = Layout(packing=packing, sequence_length=length, document_attention=document_attention)
-    epoch = read_epoch(folder, write(folder, shards, packing, length), "train", layout)
-    assert (epoch.sequences, epoch.trained_tokens) == (len(rows), sum(trained))
+    manifest = write(folder, shards, packing, length)
+    epoch = read_epoch(folder, manifest, "train", layout)
+    assert (epoch.sequences, epoch.trained_tokens) == (len(trained), sum(trained))
+    chosen = data.draw(st.lists(st.integers(0, len(trained) - 1), max_size=12) if trained else st.just([]))
+    positions = np.array(chosen, dtype=np.int64)
+    assert trained_tokens_of(folder, manifest, "train", layout, positions) == sum(trained[at] for at in chosen)
 
 
 SHARDS = [Written([[1, 2, 3], [4, 5]], {0}), Written([[6] * 9])]
+
+
+def test_more_sequences_than_are_looked_at_at_once_are_counted_together(tmp_path: Path) -> None:
+    layout = Layout(packing="best_fit", sequence_length=4, document_attention=True)
+    manifest = write(tmp_path, SHARDS, "best_fit", 4)
+    epoch = read_epoch(tmp_path, manifest, "train", layout)
+    many = np.tile(np.arange(epoch.sequences), 150_000)
+    assert trained_tokens_of(tmp_path, manifest, "train", layout, many) == 150_000 * epoch.trained_tokens
 
 
 def test_a_source_that_is_not_packed_for_a_length_is_told_so(tmp_path: Path) -> None:
