@@ -78,7 +78,8 @@ def _several(override: str, parsed: Override) -> Values:
     if isinstance(value, IntervalSweep):
         low, high = value.start, value.end
         integer = isinstance(low, int) and isinstance(high, int)
-        return Interval(low=float(low or 0), high=float(high or 0), log="log" in value.tags, integer=integer)
+        given = {"low": low, "high": high, "log": "log" in value.tags, "integer": integer}
+        return validated(Interval, given, f"{SWEEP}.vary.{parsed.key_or_group}")
     raise ConfigError(f"{override}: a sweep takes values (key=a,b), range(…) or interval(…). Write it as one of them.")
 
 

@@ -13,7 +13,9 @@ from orchestrator.config import schema
 from orchestrator.config.data import SourceConfig
 from orchestrator.config.load import load_config
 from orchestrator.config.operation import SchedulingConfig
+from orchestrator.config.sweep import EarlyStoppingConfig, Interval, ProxyConfig, SamplerConfig, SweepConfig
 from orchestrator.config.training import LoraConfig, NumericsConfig, OffloadConfig
+from orchestrator.config.varied import load_sweep
 from orchestrator.resources import resource
 from tests.config.typed_reads import fields_read
 
@@ -21,6 +23,7 @@ PACKAGE = Path(orchestrator.__file__).parent
 CONF = resource("conf")
 GROUPS: dict[str, Any] = {group.name: group.type for group in fields(schema.Config)}
 GROUPS["sources"] = SourceConfig
+GROUPS["sweep"] = SweepConfig
 CHOICES = [(name, file) for name in GROUPS if name != "sources" for file in sorted((CONF / name).glob("*.yaml"))]
 WITHIN_SCHEDULING = {
     f"scheduling.{name}": cls for name, cls in SchedulingConfig.__annotations__.items() if name in ("deadlines", "budgets", "preemption")
@@ -31,6 +34,10 @@ CLASSES = {
     "training.numerics": NumericsConfig,
     "training.offload": OffloadConfig,
     **WITHIN_SCHEDULING,
+    "sweep.vary": Interval,
+    "sweep.sampler": SamplerConfig,
+    "sweep.early_stopping": EarlyStoppingConfig,
+    "sweep.proxy": ProxyConfig,
 }
 KNOBS = [(name, group, field.name) for name, group in CLASSES.items() for field in fields(group)]
 
@@ -128,7 +135,7 @@ def test_every_choice_of_a_group_makes_a_valid_configuration(name: str, file: Pa
     written = written_in(file)
     missing = ["training.learning_rate=1e-4"] if written.get("learning_rate") == "???" else []
     config = load_config([f"{name}={file.stem}", *words, *missing])
-    chosen = getattr(config, name)
+    chosen = load_sweep([f"{name}={file.stem}", *words])[1] if name == "sweep" else getattr(config, name)
     given = {key: value for key, value in written.items() if isinstance(value, (bool, float, str)) and value != "???" and key != "dir"}
     assert {key: getattr(chosen, key) for key in given} == given
 

@@ -1,7 +1,7 @@
 """From overrides to the planned trials of a sweep, controls included. Reads manifests, costs seconds, spends nothing (law 4)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -75,10 +75,16 @@ class Design:
         Raises:
             OrchestratorError: one cannot be planned.
         """
-        trials = [self._trial(wish) for wish in wishes]
+        if self.sweep.proxy:
+            _refuse_mixed(self.sweep)
+        planned = [self._trial(wish) for wish in wishes]
+        trials = [trial if trial.entry.spec_share else self._control(trial) for trial in planned]
         if self.sweep.controls:
-            trials += [self._control(trial) for trial in trials if trial.entry.spec_share > 0]
-        return list({trial.entry.trial_id: trial for trial in reversed(trials)}.values())[::-1]
+            trials += [self._control(trial) for trial in planned]
+        first: dict[str, Trial] = {}
+        for trial in trials:
+            first.setdefault(trial.entry.trial_id, trial)
+        return list(first.values())
 
     def _trial(self, wish: TrialWish) -> Trial:
         try:
@@ -111,13 +117,19 @@ class Design:
         name = trial_id(wish, values, plan.fingerprint)
         named = {"run.name": name, "run.dir": str(self.directory.run(name).root)}
         config = validated(Config, with_values(values, named))
-        return Trial(entry=_entry(wish, name, plan), config=config, plan=plan, matches=matches)
+        made = {row["name"]: row["epochs"] for row in summarise(plan)["sources"]}
+        as_made = [replace(one, epochs=made[one.source]) for one in matches]  # of whole sequences
+        return Trial(entry=_entry(wish, name, plan), config=config, plan=plan, matches=as_made)
 
     def _matched(self, values: dict[str, Any]) -> tuple[dict[str, Any], list[Match]]:
         """With as much less of each repeated source as the trial is shorter than the run that it stands for."""
         proxy, plan = self.sweep.proxy, summarise(plan_run(validated(Config, values)))
         assert proxy is not None
-        _refuse_mixed(self.sweep, plan["tokens"])
+        if proxy.total_tokens < plan["tokens"]:
+            raise ConfigError(
+                f"sweep.proxy.total_tokens={proxy.total_tokens:,} is less than the {plan['tokens']:,} of a trial. Give the length of the run "
+                f"that the sweep stands for, or lower mixture.total_tokens."
+            )
         given = proxy.unique_spec_tokens
         total = sum(self._spec.values())
         target_unique = {} if given is None else {name: given * tokens // total for name, tokens in self._spec.items()}
@@ -193,19 +205,13 @@ def _entry(wish: TrialWish, name: str, plan: Plan) -> TrialEntry:
     )
 
 
-def _refuse_mixed(sweep: SweepConfig, tokens: int) -> None:
+def _refuse_mixed(sweep: SweepConfig) -> None:
     """What a proxy's rate of repetition follows from is not given twice."""
-    assert sweep.proxy is not None
     given = {"hold": sweep.hold not in ("total_tokens", "updates")} | {
         key.rpartition(".")[2]: varies(sweep, key) or getattr(sweep, key.rpartition(".")[2]) is not None for key in (EPOCHS, UNIQUE)
     }
     for key in (key for key, is_given in given.items() if is_given):
         raise ConfigError(f"sweep.{key} and sweep.proxy both say how often the spec is repeated. Leave sweep.{key} out.")
-    if sweep.proxy.total_tokens < tokens:
-        raise ConfigError(
-            f"sweep.proxy.total_tokens={sweep.proxy.total_tokens:,} is less than the {tokens:,} of a trial. Give the length of the run "
-            f"that the sweep stands for, or lower mixture.total_tokens."
-        )
 
 
 def _count(key: str, value: Any) -> int:
