@@ -1,11 +1,15 @@
 """Commands that reach runs wherever they are."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.words import AsJson, Overrides, RunPlace, app, print_json
+from orchestrator.cli.words import AsJson, Overrides, RunPlace, app, print_json, sweep_at
+
+if TYPE_CHECKING:
+    from orchestrator.commands.console import Console
+    from orchestrator.sweep.directory import SweepDirectory
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")]
 
@@ -109,8 +113,9 @@ def resume(
         str | None,
         typer.Option(metavar="PLATFORM", help="slurm, kubernetes, local; here: in this command; none: as it was launched."),
     ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Of a sweep: try trials again that have failed for good.")] = False,
 ) -> None:
-    """Go on with a run from its newest checkpoint, every byte of which is verified first: here, or where it was launched."""
+    """Go on with a run from its newest checkpoint, verified byte by byte: here, or where it was launched. Or with a sweep."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.fetching import find_run
     from orchestrator.commands.jobs import refuse_alive
@@ -120,6 +125,9 @@ def resume(
     from orchestrator.platforms.submissions import newest_submission
 
     console = Console()
+    if (sweep := sweep_at(run)) is not None:
+        _resume_sweep(sweep, overrides, retry_failed=retry_failed, console=console)
+        return
     found = find_run(run, directory, console)
     if on == "here" or (on is None and newest_submission(found) is None):
         if overrides:
@@ -130,3 +138,12 @@ def resume(
         raise ConfigError("--until-step is for a run that goes on in this command. Add --on here, or leave it out.")
     else:
         relaunch(found, overrides or [], console, platform=on)
+
+
+def _resume_sweep(sweep: "SweepDirectory", overrides: list[str] | None, *, retry_failed: bool, console: "Console") -> None:
+    from orchestrator.commands.sweeping.sweep import How, resume_sweep
+    from orchestrator.errors import ConfigError
+
+    if overrides:
+        raise ConfigError(f"{overrides[0]}: a sweep goes on as it is. Leave it out, or add to the sweep with the command that made it.")
+    resume_sweep(sweep, How(retry_failed=retry_failed), console)

@@ -23,15 +23,20 @@ class StopRequest:
     time: str
 
 
-def request_stop(run: RunDirectory, *, through_attempt: int) -> None:
+def request_stop(run: RunDirectory, *, through_attempt: int, by: str = "") -> None:
     """Ask attempts up to a number to save and stop.
+
+    Args:
+        run: its directory.
+        through_attempt: that number.
+        by: who asks; empty: this user, on this host.
 
     Raises:
         OSError: the request cannot be written.
     """
     stamp = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     who = f"{getpass.getuser()} on {socket.gethostname()}"
-    write_record(run.stop_request, StopRequest(through_attempt=through_attempt, by=who, time=stamp))
+    write_record(run.stop_request, StopRequest(through_attempt=through_attempt, by=by or who, time=stamp))
 
 
 def withdraw_stop(run: RunDirectory) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import xxhash
 
-from orchestrator.sweep.settings import SPEC, TrialWish
+from orchestrator.sweep.settings import SPEC, TrialWish, Value
 
 _LABEL_CHARACTERS, _HASH_CHARACTERS = 64, 8
 _MEASURED = ("corpus", "shards", "evaluation")
@@ -43,5 +43,9 @@ def frame(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _label(wish: TrialWish) -> str:
     parts = [] if wish.arm == SPEC else [wish.arm]
-    parts += [f"{key.rpartition('.')[2]}-{value}" for key, value in wish.setting.items()] + [f"seed-{wish.seed}"]
+    parts += [f"{key.rpartition('.')[2]}-{_short(value)}" for key, value in wish.setting.items()] + [f"seed-{wish.seed}"]
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", "_".join(parts))[:_LABEL_CHARACTERS].strip("-_.") or wish.arm
+
+
+def _short(value: Value) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

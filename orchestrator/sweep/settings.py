@@ -1,5 +1,6 @@
 """Which trials a sweep has: its settings, with every seed, and the control arms beside them. Pure."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -48,6 +49,16 @@ def wishes_of(sweep: SweepConfig) -> list[TrialWish]:
     for key in keys_of(sweep):
         _refuse(key)
     return [TrialWish(arm=SPEC, setting=setting, seed=seed) for seed in sweep.seeds for setting in settings]
+
+
+def middle(sweep: SweepConfig) -> dict[str, Value]:
+    """A setting in the middle of everything that a sampler may choose."""
+    return {key: _middle(values) if isinstance(values, Interval) else values[len(values) // 2] for key, values in sweep.vary.items()}
+
+
+def _middle(interval: Interval) -> float:
+    value = math.sqrt(interval.low * interval.high) if interval.log else (interval.low + interval.high) / 2
+    return round(value) if interval.integer else value
 
 
 def _lists(sweep: SweepConfig) -> Iterator[Sequence[Value]]:

@@ -127,7 +127,7 @@ def test_a_proxy_repeats_what_its_target_repeats_as_often(home: Path) -> None:
         (["model.path=a,b"], ConfigError, "all trials have the same model"),
         (["mixture.total_tokens=1280,64000"], MixtureError, r"the trial with mixture\.total_tokens=64000.*max_epochs"),
         (["sweep.start_step=9,99"], ConfigError, r"Set it to 8 or less"),
-        (["sweep.spec_epochs=1,two"], ConfigError, "not a number above 0"),
+        (["sweep.spec_epochs=0.05,two"], ConfigError, "not a number above 0"),
         (["sweep.proxy={total_tokens:10}"], ConfigError, "less than the 1,280 of a trial"),
         (["sweep.proxy={total_tokens:64000}", "sweep.spec_epochs=1,2"], ConfigError, r"Leave sweep\.spec_epochs out"),
     ],

@@ -65,6 +65,17 @@ class Design:
         return SweepDirectory(Path(self.sweep.dir or f"sweeps/{self.base.run.name}").absolute())
 
     @property
+    def base_run(self) -> Path:
+        """Where the run that is varied would be, were it trained by itself."""
+        assert self.base.run.dir is not None
+        return Path(self.base.run.dir)
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Source -> `spec` or `general`."""
+        return {name: source.role for name, source in self.base.sources.items()}
+
+    @property
     def keys(self) -> list[str]:
         """What is varied, in the order of the command."""
         return settings.keys_of(self.sweep)
@@ -127,8 +138,8 @@ class Design:
         assert proxy is not None
         if proxy.total_tokens < plan["tokens"]:
             raise ConfigError(
-                f"sweep.proxy.total_tokens={proxy.total_tokens:,} is less than the {plan['tokens']:,} of a trial. Give the length of the run "
-                f"that the sweep stands for, or lower mixture.total_tokens."
+                f"sweep.proxy.total_tokens={proxy.total_tokens:,} is less than the {plan['tokens']:,} of a trial. Give the length of the "
+                f"run that the sweep stands for, or lower mixture.total_tokens."
             )
         given = proxy.unique_spec_tokens
         total = sum(self._spec.values())

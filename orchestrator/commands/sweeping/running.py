@@ -6,12 +6,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from orchestrator.commands.console import Console
 from orchestrator.commands.training import resume
 from orchestrator.errors import InterruptedRunError, OrchestratorError
-from orchestrator.runs.attempts import OVER_FOR_GOOD
+from orchestrator.runs.attempts import OVER_FOR_GOOD, read_status
 from orchestrator.scheduling import asked
 from orchestrator.sweep.directory import SweepDirectory, TrialEntry, Verdict, enter_verdict
 
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.5
 
 
+Ending = Literal["finished", "pruned", "failed", "stopped"]  # stopped: it can be gone on with
+
+
 class Pool(Protocol):
     """Where trials come from."""
 
     def take(self) -> TrialEntry | None:
         """The next trial; none when there is none now. Called by one thread at a time."""
 
-    def done(self, entry: TrialEntry, *, finished: bool) -> None:
+    def done(self, entry: TrialEntry, ending: Ending) -> None:
         """Told when a trial has ended."""
 
     @property
@@ -43,6 +46,7 @@ class Board:
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)  # trial -> why
     stopped: dict[str, str] = field(default_factory=dict)  # what can be gone on with
+    pruned: set[str] = field(default_factory=set)  # stopped early, because others dominate them
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -118,23 +122,31 @@ class Runner:
                 time.sleep(_LOOK_SECONDS)
 
     def _train(self, entry: TrialEntry) -> None:
-        name, run = entry.trial_id, self._sweep.run(entry.trial_id)
-        finished = False
-        try:
-            resume(run, TrialConsole(self._console, name, lambda steps: self._made(name, steps)), cluster=self._cluster)
-            finished = True
-        except OrchestratorError as error:
-            self._ended(name, error)
-        except Exception as error:  # of one trial; the others go on (law 5: it has a reason all the same)
-            traceback.print_exc()
-            self._fail(name, f"{type(error).__name__}: {error}")
+        name = entry.trial_id
+        ending = self._ending(name)
         with self.board.lock:
             self.board.running.pop(name)
-            if finished:
+            if ending == "finished":
                 self.board.finished.append(name)
-            self._pool.done(entry, finished=finished)
-        if finished:
+            self._pool.done(entry, ending)
+        if ending == "finished":
             self._console.note(f"{name}: finished")
+
+    def _ending(self, name: str) -> Ending:
+        """Train a trial, to whatever end it comes to."""
+        run = self._sweep.run(name)
+        try:
+            resume(run, TrialConsole(self._console, name, lambda steps: self._made(name, steps)), cluster=self._cluster)
+        except OrchestratorError as error:
+            is_over = error.reason_class in OVER_FOR_GOOD and not isinstance(error, InterruptedRunError)
+            return self._failed(name, str(error)) if is_over else self._stopped(name, str(error))
+        except Exception as error:  # of one trial; the others go on (law 5: it has a reason all the same)
+            traceback.print_exc()
+            return self._failed(name, f"{type(error).__name__}: {error}")
+        status = read_status(run)
+        if status.state == "finished":
+            return "finished"
+        return "pruned" if name in self.board.pruned else self._stopped(name, status.reason or "")
 
     def _made(self, name: str, steps: int) -> None:
         with self.board.lock:
@@ -142,15 +154,14 @@ class Runner:
             running, finished = len(self.board.running), len(self.board.finished)
         self._advance(steps, note=f"{running} running, {finished} finished, {len(self.board.failed)} failed")
 
-    def _ended(self, name: str, error: OrchestratorError) -> None:
-        if isinstance(error, InterruptedRunError) or error.reason_class not in OVER_FOR_GOOD:
-            self.board.stopped[name] = str(error)
-            if not asked.asked_to_stop():
-                self._console.warn(f"{name}: {error}")
-        else:
-            self._fail(name, str(error))
+    def _stopped(self, name: str, reason: str) -> Ending:
+        self.board.stopped[name] = reason
+        if not asked.asked_to_stop():
+            self._console.warn(f"{name}: {reason}")
+        return "stopped"
 
-    def _fail(self, name: str, reason: str) -> None:
+    def _failed(self, name: str, reason: str) -> Ending:
         self.board.failed[name] = reason
         enter_verdict(self._sweep, name, Verdict(word="failed", step=self.board.running[name], reason=reason))
         self._console.warn(f"{name} has failed, and the others go on: {reason}")
+        return "failed"

@@ -69,7 +69,7 @@ def _row(entries: Sequence[TrialEntry], keys: Sequence[str]) -> list[str]:
     return [
         first.arm,
         *(shown(first.setting.get(key)) for key in keys),
-        ", ".join(str(entry.seed) for entry in entries),
+        ", ".join(str(seed) for seed in dict.fromkeys(entry.seed for entry in entries)),
         f"{first.spec_share:.3%}",
         f"{first.spec_tokens:,}",
         f"{first.spec_epochs:.3f}",

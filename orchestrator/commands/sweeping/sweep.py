@@ -1,14 +1,17 @@
 """`midtrain sweep`: trials are designed, their cost is told, and those that are not done are trained."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from orchestrator.commands.console import Console
-from orchestrator.commands.sweeping.designing import Design
-from orchestrator.commands.sweeping.making import add, make_sweep
-from orchestrator.commands.sweeping.running import Board, Runner
+from orchestrator.commands.sweeping.costing import show_cost
+from orchestrator.commands.sweeping.designing import Design, Trial
+from orchestrator.commands.sweeping.making import add, make_sweep, read_design
+from orchestrator.commands.sweeping.pools import Proposals, Queue, Works
+from orchestrator.commands.sweeping.pruning import Pruning, measured_so_far
+from orchestrator.commands.sweeping.running import Board, Pool, Runner
 from orchestrator.commands.sweeping.showing import show_trials
 from orchestrator.config.varied import load_sweep
 from orchestrator.errors import ConfigError, InfrastructureError, InterruptedRunError, RunExistsError, TrialsFailedError
@@ -16,8 +19,9 @@ from orchestrator.runs.attempts import read_status
 from orchestrator.runs.locks import only_holder
 from orchestrator.scheduling import asked
 from orchestrator.scheduling.sharing import SharedCluster
-from orchestrator.sweep.directory import SweepDirectory, TrialEntry, read_verdicts, withdraw_verdict
-from orchestrator.sweep.settings import wishes_of
+from orchestrator.sweep.directory import SweepDirectory, TrialEntry, read_trials, read_verdicts, withdraw_verdict
+from orchestrator.sweep.sampler import Sampler
+from orchestrator.sweep.settings import SPEC, Setting, TrialWish, middle, wishes_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,23 +37,6 @@ class How:
     retry_failed: bool = False
 
 
-class Queue:
-    """The trials of a grid or a list that are not done."""
-
-    def __init__(self, entries: Sequence[TrialEntry]) -> None:
-        self._entries = deque(entries)
-
-    def take(self) -> TrialEntry | None:
-        return self._entries.popleft() if self._entries else None
-
-    def done(self, entry: TrialEntry, *, finished: bool) -> None:
-        pass
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._entries
-
-
 def sweep(overrides: Sequence[str], how: How, console: Console) -> SweepDirectory:
     """Make a sweep and train its trials, or go on with one.
 
@@ -57,44 +44,104 @@ def sweep(overrides: Sequence[str], how: How, console: Console) -> SweepDirector
         OrchestratorError: nothing was begun; or some trials have not come to their end, and the message says how to go on.
     """
     design = Design(*load_sweep(overrides))
-    trials = design.trials(wishes_of(design.sweep))
+    trials = planned(design)
     show_trials(trials, design, console)
+    show_cost(trials, [trial for trial in trials if _is_left(design.directory, trial.entry)], design, console)
     if how.dry_run:
         return design.directory
     made = make_sweep(design, overrides)
-    with only_holder(made.lock, RunExistsError(f"{made.root} is at work already. Watch it with: midtrain status {made.root}")):
-        add(made, trials)
-        train_trials(made, [trial.entry for trial in trials], design, how, console)
+    with _only_command(made):
+        if design.sweep.sampler is None:
+            add(made, trials)
+        _train(made, [] if design.sweep.sampler else [trial.entry for trial in trials], design, how, console)
     return made
 
 
-def train_trials(made: SweepDirectory, entries: Sequence[TrialEntry], design: Design, how: How, console: Console) -> None:
-    """Train what is not done of some trials."""
-    open_ones = list(_open(made, entries, how, console))
-    if not open_ones:
+def resume_sweep(made: SweepDirectory, how: How, console: Console) -> None:
+    """Go on with all trials of a sweep that are not done. Raises as `sweep`."""
+    design = read_design(made)
+    with _only_command(made):
+        _train(made, read_trials(made), design, how, console)
+
+
+def planned(design: Design) -> list[Trial]:
+    """All trials of a grid or a list; of a sampler, as many as it will propose, all in the middle of its intervals."""
+    sampler = design.sweep.sampler
+    if sampler is None:
+        return design.trials(wishes_of(design.sweep))
+    one = design.trials([TrialWish(arm=SPEC, setting=middle(design.sweep), seed=seed) for seed in design.sweep.seeds])
+    return [trial for trial in one if trial.entry.arm == SPEC] * sampler.settings + [trial for trial in one if trial.entry.arm != SPEC]
+
+
+def _train(made: SweepDirectory, entries: Sequence[TrialEntry], design: Design, how: How, console: Console) -> None:
+    left = list(_to_train(made, entries, design, how, console))
+    pool = _pool(made, left, design, console)
+    if isinstance(pool, Queue) and pool.is_empty:
         console.say(f"{made.root}: nothing is left to train.")
         return
+    pruning = design.sweep.early_stopping and Pruning(made, design.sweep.early_stopping, design.roles, console.note)
+    steps = sum(entry.steps for entry in left) or sum(trial.entry.steps for trial in planned(design))
     with _cluster(design, made) as cluster, asked.noting_signals(design.base.scheduling.preemption.signals):
-        at_once = _at_once(design, cluster.ranks, len(open_ones))
-        console.note(f"{len(open_ones)} of {len(entries)} trials to train, {at_once} side by side; logs in {made.trials}")
-        runner = Runner(made, Queue(open_ones), console, cluster=cluster, at_once=at_once)
-        total = sum(entry.steps for entry in open_ones)
-        with console.progress("sweeping", total, "steps", done=0) as advance:
-            runner.to_the_end(lambda board: None, advance)
+        at_once = min(_at_once(design, cluster.ranks), len(left) if isinstance(pool, Queue) else cluster.ranks)
+        console.note(f"training {at_once} trial{'s' * (at_once > 1)} side by side; they are in {made.trials}")
+        runner = Runner(made, pool, console, cluster=cluster, at_once=at_once)
+        with console.progress("sweeping", steps, "steps") as advance:
+            runner.to_the_end(pruning.look if pruning else lambda board: None, advance)
         _conclude(made, runner.board, console)
 
 
-def _open(made: SweepDirectory, entries: Sequence[TrialEntry], how: How, console: Console) -> Iterator[TrialEntry]:
+def _to_train(made: SweepDirectory, entries: Sequence[TrialEntry], design: Design, how: How, console: Console) -> Iterator[TrialEntry]:
+    """What is not finished, and is not given up, or is to be tried again all the same."""
     verdicts = read_verdicts(made)
-    left = [entry for entry in entries if read_status(made.run(entry.trial_id)).state != "finished"]
-    for entry in left:
+    for entry in entries:
         verdict = verdicts.get(entry.trial_id)
-        if verdict and verdict.word == "failed" and how.retry_failed:
+        if _is_finished(made, entry):
+            continue
+        if verdict and (how.retry_failed if verdict.word == "failed" else design.sweep.early_stopping is None):
             withdraw_verdict(made, entry.trial_id)
         elif verdict:
-            console.note(f"{entry.trial_id} is left alone, as it has {verdict.word} at step {verdict.step}: {verdict.reason}")
+            console.note(f"{entry.trial_id} is left alone, as it was {verdict.word} at step {verdict.step:,}: {verdict.reason}")
             continue
         yield entry
+
+
+def _pool(made: SweepDirectory, left: Sequence[TrialEntry], design: Design, console: Console) -> Pool:
+    if design.sweep.sampler is None:
+        return Queue(left)
+    sampler = Sampler(made.study, design.sweep.vary, design.sweep.sampler)
+    works = Works(
+        make=partial(_make, made, design),
+        is_left=partial(_is_left, made),
+        measure=partial(_measured, made, design),
+        say=console.note,
+    )
+    return Proposals(sampler, left, works)
+
+
+def _make(made: SweepDirectory, design: Design, setting: Setting) -> list[TrialEntry]:
+    trials = design.trials([TrialWish(arm=SPEC, setting=setting, seed=seed) for seed in design.sweep.seeds])
+    add(made, trials)
+    return [trial.entry for trial in trials]
+
+
+def _measured(made: SweepDirectory, design: Design, entry: TrialEntry) -> tuple[float, float] | None:
+    """Uptake and forgetting at its last evaluation."""
+    found = measured_so_far(made.run(entry.trial_id), entry, design.roles)
+    return (found.uptake[-1], found.forgetting[-1]) if found.shares else None
+
+
+def _is_finished(made: SweepDirectory, entry: TrialEntry) -> bool:
+    return read_status(made.run(entry.trial_id)).state == "finished"
+
+
+def _is_left(made: SweepDirectory, entry: TrialEntry) -> bool:
+    return not _is_finished(made, entry) and entry.trial_id not in read_verdicts(made)
+
+
+@contextmanager
+def _only_command(made: SweepDirectory) -> Iterator[None]:
+    with only_holder(made.lock, RunExistsError(f"{made.root} is at work already. Watch it with: midtrain status {made.root}")):
+        yield
 
 
 @contextmanager
@@ -107,16 +154,16 @@ def _cluster(design: Design, made: SweepDirectory) -> Iterator[SharedCluster]:
         cluster.close()
 
 
-def _at_once(design: Design, ranks: int, num_trials: int) -> int:
+def _at_once(design: Design, ranks: int) -> int:
     """As many as there is room for, at least one: what it lacks then, its attempt says."""
-    world_size = design.base.scheduling.world_size
+    world_size, wished = design.base.scheduling.world_size, design.sweep.at_once
     room = max(1, ranks // world_size)
-    if design.sweep.at_once is not None and design.sweep.at_once > room:
+    if wished is not None and wished > room:
         raise ConfigError(
-            f"sweep.at_once={design.sweep.at_once} trials of scheduling.world_size={world_size} need {design.sweep.at_once * world_size} "
-            f"ranks, and the cluster has room for {ranks}. Set sweep.at_once to {room} or less, or leave it out."
+            f"sweep.at_once={wished} trials of scheduling.world_size={world_size} need {wished * world_size} ranks, and the cluster has "
+            f"room for {ranks}. Set sweep.at_once to {room} or less, or leave it out."
         )
-    return min(design.sweep.at_once or room, num_trials)
+    return wished or room
 
 
 def _conclude(made: SweepDirectory, board: Board, console: Console) -> None:
@@ -124,7 +171,7 @@ def _conclude(made: SweepDirectory, board: Board, console: Console) -> None:
 
     Raises:
         InterruptedRunError: somebody asked to stop.
-        InfrastructureError, OrchestratorError: some trials have not come to their end.
+        InfrastructureError, TrialsFailedError: some trials have not come to their end.
     """
     again = f"Go on with: midtrain resume {made.root}"
     if number := asked.asked_to_stop():
@@ -138,4 +185,6 @@ def _conclude(made: SweepDirectory, board: Board, console: Console) -> None:
             f"{len(board.failed)} trials have failed, the first {name}: {reason} The others are done. Mend what is wrong, and try them "
             f"again with: midtrain resume {made.root} --retry-failed"
         )
-    console.say(f"{made.root}: all {len(board.finished)} trials are done. See what they show: midtrain report {made.root}")
+    pruned = f", {len(board.pruned)} of them stopped early" if board.pruned else ""
+    ended = len(board.finished) + len(board.pruned)
+    console.say(f"{made.root}: {ended} trials are done{pruned}. See what they show: midtrain report {made.root}")

@@ -1,0 +1,72 @@
+"""Who chooses settings where intervals are given: a study that is asked and told, kept in a file. The one door to optuna."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config.sweep import Interval, SamplerConfig
+from orchestrator.sweep.settings import Setting, Value
+
+_STUDY = "sweep"
+_DIRECTIONS = ("maximize", "minimize")  # uptake, forgetting
+
+
+class Sampler:
+    """A study of one sweep. It knows what was asked and told before, by whichever command."""
+
+    def __init__(self, path: Path, vary: Mapping[str, tuple[Value, ...] | Interval], config: SamplerConfig) -> None:
+        """
+        Args:
+            path: of the study's file, made when it is not there.
+            vary: key -> values, or an interval.
+            config: how many settings, and how the first are chosen.
+        """
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._optuna, self._most = optuna, config.settings
+        self._space = {key: _distribution(optuna, values) for key, values in vary.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._study = optuna.create_study(
+                study_name=_STUDY,
+                storage=JournalStorage(JournalFileBackend(str(path))),
+                directions=_DIRECTIONS,
+                load_if_exists=True,
+            )
+            known = len(self._study.trials)  # another seed after a restart, or it would propose the same again
+            self._study.sampler = optuna.samplers.TPESampler(
+                n_startup_trials=config.random_settings, multivariate=True, constant_liar=True, seed=config.seed + known
+            )
+
+    def open_ones(self) -> list[tuple[int, Setting]]:
+        """The numbers and settings of what was asked for and not told of."""
+        running = self._optuna.trial.TrialState.RUNNING
+        return [(trial.number, dict(trial.params)) for trial in self._study.trials if trial.state == running]
+
+    def ask(self) -> tuple[int, Setting] | None:
+        """The number and the values of another setting; none when there are as many as there are to be. Those that failed do not count."""
+        failed = self._optuna.trial.TrialState.FAIL
+        if sum(trial.state != failed for trial in self._study.trials) >= self._most or len(self._study.trials) >= 4 * self._most:
+            return None
+        trial = self._study.ask(self._space)
+        return trial.number, dict(trial.params)
+
+    def tell(self, number: int, *, uptake: float, forgetting: float) -> None:
+        """What a setting has come to, over its seeds."""
+        self._study.tell(number, [uptake, forgetting])
+
+    def tell_failed(self, number: int) -> None:
+        """That a setting cannot be trained or measured."""
+        self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
+
+
+def _distribution(optuna: Any, values: tuple[Value, ...] | Interval) -> Any:
+    if not isinstance(values, Interval):
+        return optuna.distributions.CategoricalDistribution(values)
+    if values.integer:
+        return optuna.distributions.IntDistribution(int(values.low), int(values.high), log=values.log)
+    return optuna.distributions.FloatDistribution(values.low, values.high, log=values.log)
