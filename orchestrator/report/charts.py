@@ -1,13 +1,11 @@
-"""The pictures of the page as plotly figures, in plain values. Colours are names of the page's own, so that they follow light and dark."""
+"""The pictures of a run's page as plotly figures, in plain values."""
 
-import html
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from orchestrator.mixture.plan import PlannedSource
+from orchestrator.report.looks import Chart, Style, legend, numbers, step_layout
 from orchestrator.report.summary import HeldoutChange, compare
 from orchestrator.report.thinning import bucket_starts, farthest_of_each, last_of_each, mean_of_each, smooth
 from orchestrator.report.timeline import Evaluation, Floats, Ints, Timeline, first_measured
@@ -16,78 +14,9 @@ from orchestrator.report.wording import change_in_words
 _MOST_POINTS = 800  # of a line
 _MOST_POINTS_OF_A_CHART = 12_000
 _MOST_SPANS = 150
-_GENERAL_COLOURS, _DASHES = 5, ("solid", "dash", "dot", "dashdot")
 _SMOOTH_SHARE = 1 / 20  # of the shown run, on both sides of a point
-_WHOLE_TICKS = 8  # a shorter run needs to be told that steps are whole
 _NAME = "%{fullData.name}"  # plotly fills it in
 SPEC_LIMIT_SEQUENCES, LIMIT_SEQUENCES = 1, 2  # that the spec, and any source, may be off the planned share
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Style:
-    """How a source looks, the same in all charts and tables.
-
-    Attributes:
-        name: the source's.
-        color: a custom property of the page's style sheet, as `var(--…)`.
-        dash: of its lines.
-        is_spec: whether it has the role spec; its lines are bold.
-    """
-
-    name: str
-    color: str
-    dash: str
-    is_spec: bool
-
-    @property
-    def width(self) -> float:
-        """Of its lines, in pixels."""
-        return 3.0 if self.is_spec else 1.75
-
-    @property
-    def escaped_name(self) -> str:
-        """The name as plotly takes it, which reads tags in texts."""
-        return html.escape(self.name, quote=False)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Key:
-    """An entry of a chart's legend: a source, and the indices of the traces that it shows and hides."""
-
-    style: Style
-    traces: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chart:
-    """A picture.
-
-    Attributes:
-        chart_id: on the page.
-        label: what it shows, in words.
-        data, layout: of the plotly figure.
-        keys: its legend; empty when it has one line only.
-    """
-
-    chart_id: str
-    label: str
-    data: list[dict[str, Any]]
-    layout: dict[str, Any]
-    keys: tuple[Key, ...] = ()
-
-
-def source_styles(sources: Sequence[PlannedSource]) -> list[Style]:
-    """A look for each source: spec sources vermilion and bold, the others in the further colours, then in dashes, in order."""
-    counts = {True: 0, False: 0}
-    styles = []
-    for source in sources:
-        is_spec = source.role == "spec"
-        index = counts[is_spec]
-        counts[is_spec] += 1
-        color = "var(--spec)" if is_spec else f"var(--general-{index % _GENERAL_COLOURS})"
-        dash = _DASHES[(index if is_spec else index // _GENERAL_COLOURS) % len(_DASHES)]
-        styles.append(Style(name=source.name, color=color, dash=dash, is_spec=is_spec))
-    return styles
 
 
 def heldout_chart(evaluations: Sequence[Evaluation], styles: Sequence[Style]) -> Chart:
@@ -101,8 +30,8 @@ def heldout_chart(evaluations: Sequence[Evaluation], styles: Sequence[Style]) ->
         data.append(_change_trace(style, changes))
         ends.append(f"{name} {change_in_words(changes[-1], signed=True)}")
     label = f"Line chart: change of held-out loss by source over steps. At step {evaluations[-1].step}: {', '.join(reversed(ends))}."
-    layout = _layout([evaluations[-1].step], ticksuffix=" %")
-    return Chart(chart_id="heldout", label=label, data=data, layout=layout, keys=_keys(shown, 1))
+    layout = step_layout(evaluations[-1].step, ticksuffix=" %")
+    return Chart(chart_id="heldout", label=label, data=data, layout=layout, keys=legend(shown, 1))
 
 
 def _change_trace(style: Style, changes: Sequence[HeldoutChange]) -> dict[str, Any]:
@@ -111,7 +40,7 @@ def _change_trace(style: Style, changes: Sequence[HeldoutChange]) -> dict[str, A
         **_line(style, [change.step for change in changes], [100 * change.change for change in changes]),
         "mode": "lines+markers",
         "marker": {"size": 8 if style.is_spec else 6, "color": style.color},
-        "error_y": {"type": "data", "array": _numbers(errors), "thickness": 1.25, "width": 4, "color": style.color},
+        "error_y": {"type": "data", "array": numbers(errors), "thickness": 1.25, "width": 4, "color": style.color},
         "customdata": [[change_in_words(change, signed=True), f"{change.after:.4f}"] for change in changes],
         "hovertemplate": _NAME + " %{customdata[0]}, loss %{customdata[1]}<extra></extra>",
     }
@@ -135,7 +64,7 @@ def loss_chart(timeline: Timeline, styles: Sequence[Style]) -> Chart:
         data += [thin, _line(style, steps[seen], mean[seen]) | {"hovertemplate": _NAME + " %{y:.4f}<extra></extra>"}]
         shown.append(style)
     label = f"Line chart: training loss by source over {timeline.steps[-1]} steps, in nats a token, with its moving mean."
-    return Chart(chart_id="loss", label=label, data=data, layout=_layout(steps), keys=_keys(shown, 2))
+    return Chart(chart_id="loss", label=label, data=data, layout=step_layout(steps[-1]), keys=legend(shown, 2))
 
 
 def deviation_chart(timeline: Timeline, off: Floats, styles: Sequence[Style]) -> Chart:
@@ -151,11 +80,11 @@ def deviation_chart(timeline: Timeline, off: Floats, styles: Sequence[Style]) ->
     shown = list(reversed(styles))
     data = [trace for style, values in zip(shown, off.T[::-1], strict=True) for trace in _span_traces(style, steps, values, starts)]
     reach = max(LIMIT_SEQUENCES, float(np.abs(off).max())) * 1.1
-    layout = _layout(steps, range=_numbers([-reach, reach]), dtick=1)
+    layout = step_layout(steps[-1], range=numbers([-reach, reach]), dtick=1)
     layout["shapes"] = [_band(SPEC_LIMIT_SEQUENCES), *(_rule(sign * LIMIT_SEQUENCES) for sign in (-1, 1))]
     most = ", ".join(f"{style.name} {np.abs(off[:, i]).max():.2f}" for i, style in enumerate(styles))
     label = f"Line chart: sequences of each source trained beyond its planned share, over steps. Largest distance from zero: {most}."
-    return Chart(chart_id="deviation", label=label, data=data, layout=layout, keys=_keys(shown, 2))
+    return Chart(chart_id="deviation", label=label, data=data, layout=layout, keys=legend(shown, 2))
 
 
 def _span_traces(style: Style, steps: Floats, values: Floats, starts: Ints) -> list[dict[str, Any]]:
@@ -164,7 +93,7 @@ def _span_traces(style: Style, steps: Floats, values: Floats, starts: Ints) -> l
     lower = _line(style, steps, least) | {"hoverinfo": "skip"}
     upper = _line(style, steps, largest) | {
         "fill": "tonexty" if style.is_spec else "none",
-        "customdata": [[low] for low in _numbers(least)],
+        "customdata": [[low] for low in numbers(least)],
         "hovertemplate": _NAME + " %{customdata[0]:+.2f} to %{y:+.2f} sequences<extra></extra>",
     }
     for trace in (lower, upper):
@@ -190,7 +119,7 @@ def _single_chart(chart_id: str, label: str, timeline: Timeline, values: Floats,
     steps = last_of_each(timeline.steps.astype(np.float64), starts)
     style = Style(name="", color="var(--ink-soft)", dash="solid", is_spec=False)
     line = _line(style, steps, farthest_of_each(values, starts)) | {"hovertemplate": "%{y:.4g}<extra></extra>"}
-    return Chart(chart_id=chart_id, label=label, data=[line], layout=_layout(steps, **y_axis))
+    return Chart(chart_id=chart_id, label=label, data=[line], layout=step_layout(steps[-1], **y_axis))
 
 
 def _line(style: Style, steps: Sequence[float] | Floats, values: Sequence[float] | Floats) -> dict[str, Any]:
@@ -199,33 +128,9 @@ def _line(style: Style, steps: Sequence[float] | Floats, values: Sequence[float]
         "mode": "lines" if len(steps) > 1 else "markers",
         "name": style.escaped_name,
         "x": [int(step) for step in steps],
-        "y": _numbers(values),
+        "y": numbers(values),
         "line": {"color": style.color, "width": style.width, "dash": style.dash},
         "marker": {"color": style.color},
-    }
-
-
-def _layout(steps: Sequence[float] | Floats, **y_axis: Any) -> dict[str, Any]:
-    last = float(steps[-1])
-    rule = "var(--rule)"
-    axis = {"gridcolor": "var(--grid)", "linecolor": rule, "zerolinecolor": rule, "tickcolor": rule, "automargin": True}
-    along = {"title": {"text": "step", "standoff": 8}, "range": [-0.02 * last, 1.02 * last], "showgrid": False, "zeroline": False}
-    spike = {"spikecolor": "var(--ink-faint)", "spikethickness": 1, "spikedash": "solid"}
-    if last < _WHOLE_TICKS:
-        along["dtick"] = 1
-    return {
-        "autosize": True,
-        "margin": {"l": 8, "r": 12, "t": 22, "b": 8},
-        "showlegend": False,
-        "hovermode": "x unified",
-        "hoverdistance": -1,
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": "var(--ink-soft)", "size": 12},
-        "hoverlabel": {"bgcolor": "var(--surface)", "bordercolor": "var(--rule)", "font": {"color": "var(--ink)"}, "namelength": -1},
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "var(--ink-faint)", "activecolor": "var(--ink)"},
-        "xaxis": axis | along | spike | {"ticks": "outside", "separatethousands": True, "exponentformat": "none"},
-        "yaxis": axis | y_axis,
     }
 
 
@@ -239,19 +144,5 @@ def _rule(height: float) -> dict[str, Any]:
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": height, "y1": height, "line": line, "layer": "below"}
 
 
-def _keys(shown: Sequence[Style], traces_each: int) -> tuple[Key, ...]:
-    """The legend of traces that come in groups of so many, the last group first."""
-
-    def entries() -> Iterator[Key]:
-        for index, style in enumerate(shown):
-            yield Key(style=style, traces=tuple(range(index * traces_each, (index + 1) * traces_each)))
-
-    return tuple(reversed(list(entries())))
-
-
 def _most_points(num_lines: int) -> int:
     return max(50, min(_MOST_POINTS, _MOST_POINTS_OF_A_CHART // num_lines))
-
-
-def _numbers(values: Sequence[float] | Floats) -> list[float]:
-    return [float(f"{value:.5g}") for value in values]

@@ -1,36 +1,21 @@
-"""The page: one file that shows a run, anywhere, without a network."""
+"""The page of a run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from orchestrator import __version__
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.summary import summarise
 from orchestrator.report import charts, wording
-from orchestrator.report.charts import LIMIT_SEQUENCES, SPEC_LIMIT_SEQUENCES, Chart, Style, source_styles
+from orchestrator.report.charts import LIMIT_SEQUENCES, SPEC_LIMIT_SEQUENCES
+from orchestrator.report.frame import NONE, Card, render
+from orchestrator.report.looks import Chart, Style, source_styles
 from orchestrator.report.records import Attempt, RunRecords, model_name
 from orchestrator.report.summary import HeldoutChange, changes_of, total_seconds
 from orchestrator.report.timeline import Evaluation, Floats, Timeline, deviations
-
-_NONE = "\N{EN DASH}"
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A figure that stands out: what it is, its value, a line below it, and the value's standard error if it has one."""
-
-    title: str
-    value: str
-    note: str
-    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +43,6 @@ def render_page(records: RunRecords, *, timeline: Timeline, evaluations: Sequenc
     plan, styles = records.plan, source_styles(records.plan.sources)
     changes = changes_of(summary)
     off = deviations(timeline, plan)
-    figures = list(_charts(timeline, evaluations, off, styles))
     values = {
         "name": records.config.run.name,
         "model": model_name(records.config),
@@ -67,8 +51,6 @@ def render_page(records: RunRecords, *, timeline: Timeline, evaluations: Sequenc
         "headline": wording.headline(changes),
         "findings": [*_change_cards(changes), _share_card(plan, summary, _spec_deviation(plan, off))],
         "costs": _cost_cards(plan, summary, records.saves),
-        "charts": {figure.chart_id: figure for figure in figures},
-        "figures": {figure.chart_id: {"data": figure.data, "layout": figure.layout} for figure in figures},
         "mixture": _mixture_verdict(plan, off),
         "plan": summarise(plan),
         "realised": summary["realised_share"],
@@ -79,24 +61,8 @@ def render_page(records: RunRecords, *, timeline: Timeline, evaluations: Sequenc
         "attempts": records.attempts,
         "is_running": records.is_running,
         "config_text": records.config_text,
-        "version": __version__,
-        "plotly_js": Markup(get_plotlyjs()),
     }
-    return _environment().get_template("page.html.j2").render(values)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.filters |= {
-        "percent": wording.percent,
-        "change": wording.change_in_words,
-        "duration": wording.duration,
-        "moment": wording.moment,
-    }
-    return environment
+    return render("page.html.j2", list(_charts(timeline, evaluations, off, styles)), values)
 
 
 def _facts(records: RunRecords) -> list[str]:
@@ -125,7 +91,7 @@ def _change_cards(changes: Mapping[str, HeldoutChange]) -> Iterator[Card]:
     for title, is_spec in (("Spec, held-out loss", True), ("Worst general change", False)):
         side = {name: change for name, change in changes.items() if (change.role == "spec") == is_spec}
         if not wording.measured_since(side):
-            yield Card(title, _NONE, "measured before the first step only" if side else "nothing held out")
+            yield Card(title, NONE, "measured before the first step only" if side else "nothing held out")
             continue
         name = max(side, key=lambda name: side[name].change)
         change = side[name]
@@ -138,7 +104,7 @@ def _change_cards(changes: Mapping[str, HeldoutChange]) -> Iterator[Card]:
 def _share_card(plan: Plan, summary: Mapping[str, Any], spec_deviation: float | None) -> Card:
     spec = [index for index, source in enumerate(plan.sources) if source.role == "spec"]
     if spec_deviation is None:
-        return Card("Spec share realised", _NONE, "no source has the role spec")
+        return Card("Spec share realised", NONE, "no source has the role spec")
     realised = sum(summary["realised_share"][plan.sources[index].name] for index in spec)
     planned = sum(plan.sequences[index] for index in spec) / plan.num_sequences
     note = f"planned {wording.percent(planned, 2)}, at most {spec_deviation:.2f} sequences off"

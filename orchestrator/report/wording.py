@@ -5,26 +5,43 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.report.summary import HeldoutChange
 
-_MINUS, _SPACE, _NARROW_SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
+_MINUS, SPACE, NARROW_SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
 _NAMED_SOURCES = 4  # a sentence names no more
 
 
 def percent(share: float, digits: int = 1, *, signed: bool = False) -> str:
     """A share in percent, such as `11.2 %`; signed, with a plus or a minus."""
-    return f"{_number(100 * share, digits, signed)}{_NARROW_SPACE}%"
+    return f"{number(100 * share, digits, signed=signed)}{NARROW_SPACE}%"
 
 
 def change_in_words(change: HeldoutChange, *, signed: bool) -> str:
     """A relative change and its standard error, with as many digits as the error bears: `11.2 % ± 0.6`."""
     digits = change_digits(change)
     value = percent(change.change if signed else abs(change.change), digits, signed=signed)
-    return value if change.change_stderr is None else f"{value}{_SPACE}±{_SPACE}{100 * change.change_stderr:.{digits}f}"
+    return value if change.change_stderr is None else f"{value}{SPACE}±{SPACE}{100 * change.change_stderr:.{digits}f}"
 
 
 def change_digits(change: HeldoutChange) -> int:
     """Digits after the point at which a change in percent is told: one, or what shows the first digit of its standard error."""
-    error = 100 * (change.change_stderr or 0)
-    return min(3, max(1, math.ceil(-math.log10(error)))) if error else 1
+    return error_digits(100 * (change.change_stderr or 0))
+
+
+def error_digits(error: float, least: int = 1) -> int:
+    """Digits after the point that an error bears: what shows its first digit, at least so many and at most three."""
+    return min(3, max(least, math.ceil(-math.log10(error)))) if error else max(1, least)
+
+
+def number(value: float, digits: int, *, signed: bool = False) -> str:
+    """A number with so many digits after the point and a true minus; nothing is below zero that rounds to it."""
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    if float(text) == 0:
+        text = f"{0:.{digits}f}"
+    return text.replace("-", _MINUS)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Such as `a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def duration(seconds: float) -> str:
@@ -74,13 +91,12 @@ def _spec_sentence(changes: Mapping[str, HeldoutChange]) -> str:
     if len(changes) == 1:
         (change,) = changes.values()
         return f"The spec\N{RIGHT SINGLE QUOTATION MARK}s held-out loss {_verdict(change)}."
-    return (
-        f"Of the spec\N{RIGHT SINGLE QUOTATION MARK}s sources, {_list([f'{name} {_verdict(change)}' for name, change in changes.items()])}."
-    )
+    verdicts = listed([f"{name} {_verdict(change)}" for name, change in changes.items()])
+    return f"Of the spec\N{RIGHT SINGLE QUOTATION MARK}s sources, {verdicts}."
 
 
 def _verdict(change: HeldoutChange) -> str:
-    values = f"({change.before:.2f}{_SPACE}→{_SPACE}{change.after:.2f})"
+    values = f"({change.before:.2f}{SPACE}→{SPACE}{change.after:.2f})"
     if change.is_clear:
         return f"{'rose' if _rose(change) else 'fell'} by {change_in_words(change, signed=False)} {values}"
     return f"changed by {change_in_words(change, signed=True)} {values}, {_doubt(change)}"
@@ -103,12 +119,12 @@ def _general_sentence(changes: Mapping[str, HeldoutChange]) -> str:
 def _clauses(changes: Mapping[str, HeldoutChange]) -> str:
     """All of a few sources; of many, those that rose most and the span of the others."""
     if len(changes) <= _NAMED_SOURCES:
-        return _list(_named(list(changes.items())))
+        return listed(_named(list(changes.items())))
     worst_first = sorted(changes.items(), key=lambda item: -item[1].change)
     named = [item for item in worst_first if _rose(item[1])][: _NAMED_SOURCES - 1] or worst_first[:1]
     rest = [change.change for _, change in worst_first[len(named) :]]
     span = f"the other {len(rest)} changed by {percent(min(rest), signed=True)} to {percent(max(rest), signed=True)}"
-    return _list([*_named(named), span])
+    return listed([*_named(named), span])
 
 
 def _named(changes: Sequence[tuple[str, HeldoutChange]]) -> list[str]:
@@ -139,16 +155,5 @@ def _forgotten(changes: Mapping[str, HeldoutChange]) -> str:
     if len(rose) > _NAMED_SOURCES:
         return f"{len(rose)} of {len(changes)} were forgotten in part"
     if rose:
-        return f"{_list(rose)} {'was' if len(rose) == 1 else 'were'} forgotten in part"
+        return f"{listed(rose)} {'was' if len(rose) == 1 else 'were'} forgotten in part"
     return "nothing was forgotten" if all(change.is_clear for change in changes.values()) else "no forgetting is shown"
-
-
-def _list(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _number(value: float, digits: int, signed: bool) -> str:
-    text = f"{value:{'+' if signed else ''}.{digits}f}"
-    if float(text) == 0:
-        text = f"{0:.{digits}f}"
-    return text.replace("-", _MINUS)

@@ -6,7 +6,8 @@ from fractions import Fraction
 import numpy as np
 
 from orchestrator.mixture.plan import PlannedSource
-from orchestrator.report.charts import deviation_chart, heldout_chart, loss_chart, source_styles
+from orchestrator.report.charts import deviation_chart, heldout_chart, loss_chart
+from orchestrator.report.looks import source_styles
 from orchestrator.report.timeline import Evaluation, Timeline, deviations
 from tests.support.run_directory import MadeUpRun, MadeUpSource, plan_of
 

@@ -1,6 +1,7 @@
-"use strict";
-(() => {
+// Charts in the colours of the style sheet, drawn again when light turns to dark or the page is printed.
+const charts = (() => {
   const figures = JSON.parse(document.getElementById("figures").textContent);
+  const drawers = [];
   const coarse = matchMedia("(pointer: coarse)").matches;  // a finger on a chart scrolls the page
   const config = {
     responsive: true,
@@ -21,15 +22,20 @@
     return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, painted(item, style, name)]));
   }
 
-  function draw() {
+  // Draws a figure in the element of that id, or what has changed of it.
+  function draw(id, figure) {
     const style = getComputedStyle(document.documentElement);
-    for (const [id, figure] of Object.entries(figures)) {
-      const layout = painted(figure.layout, style, "");
-      layout.font.family = style.getPropertyValue("--sans");
-      layout.dragmode = coarse ? false : "zoom";
-      layout.uirevision = id;
-      Plotly.react(id, painted(figure.data, style, ""), layout, config);
-    }
+    const layout = painted(figure.layout, style, "");
+    layout.font.family = style.getPropertyValue("--sans");
+    layout.dragmode = coarse ? false : "zoom";
+    layout.uirevision ??= id;
+    Plotly.react(id, painted(figure.data, style, ""), layout, config);
+  }
+
+  // Calls a function that draws: now, and whenever colours change.
+  function keepDrawn(drawer) {
+    drawers.push(drawer);
+    drawer();
   }
 
   function toggle(button) {
@@ -40,11 +46,16 @@
     Plotly.restyle(button.dataset.chart, { visible: shows }, traces);
   }
 
-  draw();
-  for (const button of document.querySelectorAll(".keys button")) button.addEventListener("click", () => toggle(button));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  function drawAll() {
+    for (const drawer of drawers) drawer();
+  }
+
+  keepDrawn(() => Object.entries(figures).forEach(([id, figure]) => draw(id, figure)));
+  for (const button of document.querySelectorAll(".keys button[data-traces]")) button.addEventListener("click", () => toggle(button));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   matchMedia("print").addEventListener("change", () => {
-    draw();
-    for (const id of Object.keys(figures)) Plotly.Plots.resize(id);
+    drawAll();
+    for (const chart of document.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(chart);
   });
+  return { draw, keepDrawn, coarse };
 })();

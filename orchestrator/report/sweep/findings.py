@@ -1,0 +1,173 @@
+"""What a sweep found, in plain words and as figures that stand out."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from orchestrator.frontier.estimates import Estimate, Frontier, Limit, Point
+from orchestrator.report.frame import NONE, Card
+from orchestrator.report.sweep.quantities import (
+    SHARE_KEY,
+    estimate_in_words,
+    hours_in_words,
+    interval_in_words,
+    setting_in_words,
+    share_in_words,
+    shares_in_words,
+    value_in_words,
+)
+from orchestrator.report.sweep.records import SweepRecords, TrialRecord
+from orchestrator.report.sweep.settings import Names, front_of, named, names_of, not_told_apart
+from orchestrator.report.wording import duration, listed, percent
+
+_SURE = 0.5  # a knee in fewer of the draws is doubted in the headline
+_UNFINISHED = ("running", "starting", "queued", "planned", "stopped", "lost", "failed", "pruned")
+
+
+def headline(records: SweepRecords) -> str:
+    """Which ratio, at what cost, and how sure that is, in a few sentences."""
+    frontier = records.frontier
+    if frontier is None:
+        return "No trial of the spec has finished yet, so what the ratios do is not known."
+    sentences = [_best_sentence(records, frontier), limit_sentence(frontier), _doubt_sentence(frontier, names_of(records))]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def progress(records: SweepRecords) -> str | None:
+    """How many trials are not finished, and in which states; none when all are."""
+    others = _others(records)
+    if not others:
+        return None
+    finished = sum(trial.state == "finished" for trial in records.trials)
+    return f"{finished:,} of {len(records.trials):,} trials have finished ({others}). The frontier is of those."
+
+
+def finding_cards(records: SweepRecords) -> Iterator[Card]:
+    """The knee, or without one the most uptake, with what it takes up and forgets."""
+    frontier = records.frontier
+    best = best_of(frontier) if frontier else None
+    if frontier is None or best is None:
+        return
+    point = frontier.points[best]
+    names = names_of(records)
+    where = "at the knee" if frontier.knee else "at the most uptake"
+    yield _best_card(frontier, point, names)
+    yield _estimate_card(f"Uptake {where}", point.uptake, point.uptake_over_control)
+    yield _estimate_card(f"Forgetting {where}", point.forgetting, point.forgetting_over_control)
+
+
+def cost_cards(records: SweepRecords) -> Iterator[Card]:
+    """The limit, how much was trained, and what it took."""
+    if records.frontier and records.frontier.limit:
+        yield _limit_card(records.frontier.limit)
+    finished = sum(trial.state == "finished" for trial in records.trials)
+    yield Card("Trials finished", f"{finished:,} of {len(records.trials):,}", _others(records) or "none failed")
+    wasted = sum(trial.gpu_hours for trial in records.trials if trial.state in ("failed", "pruned"))
+    note = f"{hours_in_words(wasted)} of failed and pruned trials"
+    yield Card(hours_name(records), hours_in_words(sum(trial.gpu_hours for trial in records.trials)), note)
+    yield Card("Wall time", duration(records.wall_seconds), "without the time between commands")
+
+
+def hours_name(records: SweepRecords) -> str:
+    """What its hours are hours of."""
+    return "GPU hours" if records.has_gpus else "Rank hours"
+
+
+def best_of(frontier: Frontier) -> int | None:
+    """The point that the headline is of: the knee, or without one the spec's with the most uptake on the front."""
+    if frontier.knee:
+        return frontier.knee.point
+    spec = [index for index in front_of(frontier) if frontier.points[index].arm == "spec"]
+    return spec[-1] if spec else None
+
+
+def _best_sentence(records: SweepRecords, frontier: Frontier) -> str:
+    best = best_of(frontier)
+    if best is None:
+        return "No setting of the spec is on the front: none takes up more than what forgets less."
+    point = frontier.points[best]
+    where = _place(point, names_of(records))
+    subject = f"The knee of the front is at {where}" if frontier.knee else f"There is no knee. The most uptake is at {where}"
+    trials = [trial for trial in records.trials if trial.trial_id in point.trials]
+    return f"{subject}: it takes up {estimate_in_words(point.uptake)} and {_forgets(point.forgetting)}, for {_cost(trials, records)}."
+
+
+def _place(point: Point, names: Names) -> str:
+    if list(names.keys) == [SHARE_KEY]:
+        return f"a spec share of {names.short(point.arm, point.setting)}"
+    return names.full(point.arm, point.setting)
+
+
+def _forgets(forgetting: Estimate) -> str:
+    words = estimate_in_words(forgetting)
+    if forgetting.value <= 0 and (forgetting.high is None or forgetting.high <= 0):
+        return f"forgets nothing ({words})"
+    if forgetting.low is not None and forgetting.low <= 0:
+        return f"forgets {words}, which may be nothing"
+    return f"forgets {words}"
+
+
+def _cost(trials: list[TrialRecord], records: SweepRecords) -> str:
+    hours = sum(trial.gpu_hours for trial in trials) / len(trials)
+    name = hours_name(records)
+    return f"{hours_in_words(hours)} {name if records.has_gpus else name.lower()} a run"
+
+
+def limit_sentence(frontier: Frontier) -> str:
+    """The largest share within the limit of forgetting; empty where no limit is known."""
+    limit = frontier.limit
+    if limit is None:
+        return ""
+    most = share_in_words(limit.max_forgetting)
+    if limit.spec_share is None:
+        return f"Even the smallest share that was tried forgets more than the limit of {most}."
+    if limit.is_open:
+        return f"Even the largest share that was tried, {shares_in_words(limit.spec_share)}, forgets no more than the limit of {most}."
+    return f"The largest share that forgets at most {most} is {shares_in_words(limit.spec_share)}."
+
+
+def _doubt_sentence(frontier: Frontier, names: Names) -> str:
+    best = best_of(frontier)
+    if best is None or best not in front_of(frontier):
+        return ""
+    others = not_told_apart(frontier, best)
+    if others:
+        which = "it" if len(others) == 1 else "them"
+        return f"Its intervals overlap with those of {named(others, names)}, so that this sweep does not tell {which} apart from it."
+    if frontier.knee and frontier.knee.chosen.get(best, 0.0) < _SURE:
+        return f"That is not sure: in {percent(1 - frontier.knee.chosen.get(best, 0.0), 0)} of the draws the knee was elsewhere."
+    return ""
+
+
+def _others(records: SweepRecords) -> str:
+    counts = Counter(trial.state for trial in records.trials)
+    parts = [f"{counts[state]:,} {state}" for state in _UNFINISHED if counts[state]]
+    return listed(parts) if parts else ""
+
+
+def _best_card(frontier: Frontier, point: Point, names: Names) -> Card:
+    """Of the first key's value, with the others' below it."""
+    first, *others = list(names.keys) or [""]
+    what = "Knee" if frontier.knee else "Most uptake"
+    title = f"{what}, {names.keys[first]}" if first else what
+    value = value_in_words(first, point.setting.get(first)) if first else names.short(point.arm, {})
+    rest = setting_in_words({key: point.setting[key] for key in others if key in point.setting}, names.keys)
+    if frontier.knee is None:
+        return Card(title, value, rest or "of the settings on the front")
+    often = f"the knee in {percent(frontier.knee.chosen.get(frontier.knee.point, 0.0), 0)} of {frontier.num_draws:,} draws"
+    note = f"{rest}; {often}" if rest else often
+    return Card(title, value, note, interval_in_words(frontier.knee.spec_share, 0) if first == SHARE_KEY else "")
+
+
+def _estimate_card(title: str, estimate: Estimate, over_control: Estimate | None) -> Card:
+    value, _, interval = estimate_in_words(estimate).partition("\N{NO-BREAK SPACE}")
+    note = "no control to compare with" if over_control is None else f"{estimate_in_words(over_control)} over its control"
+    return Card(title, value, note, interval)
+
+
+def _limit_card(limit: Limit) -> Card:
+    title = f"Forgets at most {share_in_words(limit.max_forgetting)} up to"
+    if limit.spec_share is None:
+        return Card(title, NONE, "the smallest that was tried forgets more")
+    value, _, interval = shares_in_words(limit.spec_share).partition("\N{NO-BREAK SPACE}")
+    note = "the largest that was tried; more may do" if limit.is_open else "between the shares that were tried"
+    return Card(title, f"\N{GREATER-THAN OR EQUAL TO}\N{NARROW NO-BREAK SPACE}{value}" if limit.is_open else value, note, interval)
