@@ -49,9 +49,17 @@ def show_summary(summary: dict[str, Any], run: RunDirectory, console: Console) -
     if unfinished := wording.progress(summary["steps"], read_plan(run.plan).steps):
         console.warn(unfinished)
     console.say(wording.headline(changes))
-    columns = ["source", "role", "before", "after", "change", "sequences"]
+    columns = ["source", "role", "before", "after", "change", "sequences", "documents"]
     rows = [
-        [name, c.role, f"{c.before:.4f}", _with_error(c.after, c.stderr), wording.change_in_words(c, signed=True), f"{c.num_sequences:,}"]
+        [
+            name,
+            c.role,
+            f"{c.before:.4f}",
+            _with_error(c.after, c.stderr),
+            wording.change_in_words(c, signed=True),
+            f"{c.num_sequences:,}",
+            "not known" if c.num_documents is None else f"{c.num_documents:,}",
+        ]
         for name, c in changes.items()
     ]
     if wording.measured_since(changes):

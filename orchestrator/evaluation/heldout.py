@@ -29,12 +29,14 @@ class Heldout:
     Attributes:
         source: its name.
         sequences: (n, sequence_length + 1) token ids, int64.
+        main_documents: (n,) the number of the document that holds most of each sequence, within the held-out split.
         documents: (n, sequence_length + 1) which document of its sequence each token belongs to; none: attention runs over the whole one.
         trained: (n, sequence_length) which labels carry loss, at least one of each sequence; none: all.
     """
 
     source: str
     sequences: NDArray[np.int64]
+    main_documents: NDArray[np.int64]
     documents: NDArray[np.int32] | None = None
     trained: NDArray[np.bool_] | None = None
 
@@ -64,8 +66,9 @@ def choose_heldout(
     """
     num = min(unique_sequences, max_sequences)
     positions = np.arange(num, dtype=np.int64) * unique_sequences // max(1, num)
+    main_documents = reader.main_documents(positions, sequence_length)
     if not document_attention and not reader.has_untrained:
-        return Heldout(source, gather(reader, positions, sequence_length).astype(np.int64))
+        return Heldout(source, gather(reader, positions, sequence_length).astype(np.int64), main_documents)
     documents, trained = reader.marks(positions, sequence_length, document_attention=document_attention)
     kept = trained.any(axis=1)
     if num and not kept.any():
@@ -74,7 +77,7 @@ def choose_heldout(
             f"evaluation.max_sequences={max_sequences} picks. Raise it, or hold out other documents."
         )
     sequences = gather(reader, positions[kept], sequence_length).astype(np.int64)
-    return Heldout(source, sequences, None if documents is None else documents[kept], trained[kept])
+    return Heldout(source, sequences, main_documents[kept], None if documents is None else documents[kept], trained[kept])
 
 
 def measure(model: Model, heldout: Sequence[Heldout], *, micro_batch: int, rank: int, world_size: int) -> dict[str, list[float]]:

@@ -25,8 +25,9 @@ def heldout_chart(evaluations: Sequence[Evaluation], styles: Sequence[Style]) ->
     shown = [style for style in reversed(styles) if style.name in first.losses]  # the first source lies on top
     data, ends = [], []
     for style in shown:
-        name, before = style.name, first.losses[style.name]
-        changes = [compare(before, e.losses[name], role="", step=e.step) for e in evaluations if name in e.losses]
+        name, before, documents = style.name, first.losses[style.name], first.documents.get(style.name)
+        measured = [evaluation for evaluation in evaluations if name in evaluation.losses]
+        changes = [compare(before, e.losses[name], documents=documents, role="", step=e.step) for e in measured]
         data.append(_change_trace(style, changes))
         ends.append(f"{name} {change_in_words(changes[-1], signed=True)}")
     label = f"Line chart: change of held-out loss by source over steps. At step {evaluations[-1].step}: {', '.join(reversed(ends))}."

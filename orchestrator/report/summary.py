@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.evaluation.standard_error import standard_error
 from orchestrator.mixture.plan import Plan
-from orchestrator.report.timeline import Evaluation, Floats, Timeline, deviations, first_measured
+from orchestrator.report.timeline import Evaluation, Floats, Ints, Timeline, deviations, first_measured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,10 +20,11 @@ class HeldoutChange:
         role: of the source.
         step: of the evaluation that `after` is from.
         before, after: mean loss in nats a token.
-        stderr: standard error of `after`; none for a single sequence.
+        stderr: standard error of `after`, over documents where they are known and else over sequences; none for a single one.
         change: after / before - 1.
-        change_stderr: standard error of the mean of the paired differences, as a share of `before`; none for a single sequence.
+        change_stderr: standard error of the mean of the paired differences, likewise, as a share of `before`; none for a single one.
         num_sequences: how many sequences were measured.
+        num_documents: of how many documents they are; none: it was not written down.
     """
 
     role: str
@@ -33,6 +35,7 @@ class HeldoutChange:
     change: float
     change_stderr: float | None
     num_sequences: int
+    num_documents: int | None = None
 
     @property
     def is_clear(self) -> bool:
@@ -81,37 +84,49 @@ def changes_of(summary: Mapping[str, Any]) -> dict[str, HeldoutChange]:
 
 
 def heldout_changes(plan: Plan, before: Evaluation, after: Evaluation) -> dict[str, HeldoutChange]:
-    """How the held-out loss of each measured source changed from one evaluation to another, in the plan's order."""
-    measured = [source for source in plan.sources if source.name in before.losses]
-    return {s.name: compare(before.losses[s.name], after.losses[s.name], role=s.role, step=after.step) for s in measured}
+    """How the held-out loss of each measured source changed from one evaluation to another, in the plan's order.
+
+    Args:
+        plan: of the run.
+        before: with the documents of its sequences, where they are known.
+        after: of the same sequences.
+    """
+    return {
+        source.name: compare(
+            before.losses[source.name],
+            after.losses[source.name],
+            documents=before.documents.get(source.name),
+            role=source.role,
+            step=after.step,
+        )
+        for source in plan.sources
+        if source.name in before.losses
+    }
 
 
-def compare(before: Floats, after: Floats, *, role: str, step: int) -> HeldoutChange:
+def compare(before: Floats, after: Floats, *, documents: Ints | None = None, role: str, step: int) -> HeldoutChange:
     """Compare two measurements of the same sequences.
 
     Args:
         before: (n,) mean losses of each sequence, in nats a token.
         after: (n,) those of the same sequences later.
+        documents: (n,) the number of the document that each is of; none: they are taken as independent.
         role: of their source.
         step: when `after` was measured.
     """
     mean = float(before.mean())
-    paired = standard_error(after - before)
+    paired = standard_error(after - before, documents)
     return HeldoutChange(
         role=role,
         step=step,
         before=mean,
         after=float(after.mean()),
-        stderr=standard_error(after),
+        stderr=standard_error(after, documents),
         change=float(after.mean()) / mean - 1,
         change_stderr=None if paired is None else paired / mean,
         num_sequences=len(before),
+        num_documents=None if documents is None else len(np.unique(documents)),
     )
-
-
-def standard_error(values: Floats) -> float | None:
-    """The standard error of the mean, from the sample variance; none for a single value."""
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
 
 
 def total_seconds(timeline: Timeline) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Metrics in columns, and the held-out evaluations between them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -77,10 +77,17 @@ def deviations(timeline: Timeline, plan: Plan) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """One measurement of the held-out loss: of each source, (num_sequences,) mean losses in nats a token."""
+    """One measurement of the held-out loss.
+
+    Attributes:
+        step: of it.
+        losses: of each source, (num_sequences,) mean losses in nats a token.
+        documents: of each source, (num_sequences,) the number of the document that each sequence is of; older runs did not write them down.
+    """
 
     step: int
     losses: Mapping[str, Floats]
+    documents: Mapping[str, Ints] = field(default_factory=dict)
 
 
 def make_evaluations(metrics: Iterable[Line], heldout: Iterable[Line]) -> list[Evaluation]:
@@ -91,11 +98,12 @@ def make_evaluations(metrics: Iterable[Line], heldout: Iterable[Line]) -> list[E
     Raises:
         DataError: a source was measured on another number of sequences than before the first step.
     """
-    losses: dict[int, dict[str, Floats]] = {line["step"]: {} for line in metrics if any(key.startswith("heldout/") for key in line)}
+    measured = {line["step"] for line in metrics if any(key.startswith("heldout/") for key in line)}
+    by_step: dict[int, list[Line]] = {step: [] for step in sorted(measured)}
     for line in heldout:
-        if line["step"] in losses and line["losses"]:
-            losses[line["step"]][line["source"]] = np.array(line["losses"], dtype=np.float64)
-    evaluations = [Evaluation(step, by_source) for step, by_source in sorted(losses.items())]
+        if line["step"] in measured and line["losses"]:
+            by_step[line["step"]].append(line)
+    evaluations = [_evaluation(step, lines) for step, lines in by_step.items()]
     if evaluations:
         first = first_measured(evaluations)
         for evaluation in evaluations:
@@ -103,12 +111,20 @@ def make_evaluations(metrics: Iterable[Line], heldout: Iterable[Line]) -> list[E
     return evaluations
 
 
+def _evaluation(step: int, lines: Sequence[Line]) -> Evaluation:
+    losses = {line["source"]: np.array(line["losses"], dtype=np.float64) for line in lines}
+    return Evaluation(step, losses, {line["source"]: np.array(line["documents"], dtype=np.int64) for line in lines if "documents" in line})
+
+
 def first_measured(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """The first measurement of every source: those that an amendment adds are not in the first evaluation."""
+    """The first measurement of every source: those that an amendment adds are not in the first evaluation. With it the documents of its
+    sequences, when any evaluation knows them."""
     losses: dict[str, Floats] = {}
+    documents: dict[str, Ints] = {}
     for evaluation in evaluations:
         losses = {**evaluation.losses, **losses}
-    return Evaluation(evaluations[0].step, losses)
+        documents = {**evaluation.documents, **documents}
+    return Evaluation(evaluations[0].step, losses, documents)
 
 
 def _check_same_sequences(first: Evaluation, later: Evaluation) -> None:

@@ -104,7 +104,8 @@ def _verdict(change: HeldoutChange) -> str:
 
 def _doubt(change: HeldoutChange) -> str:
     if change.change_stderr is None:
-        return "measured on one sequence, so without a standard error"
+        what = "sequence" if change.num_documents is None else "document"
+        return f"measured on one {what}, so without a standard error"
     return "within twice its standard error of zero"
 
 

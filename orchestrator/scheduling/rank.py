@@ -114,7 +114,7 @@ class _RankAttempt:
         self._sums = IntervalSums(len(plan.sources), self._engine.device)
         self._interval: list[StepDone] = []  # steps since the last line
         self._heldout = list(_open_heldout(config, self._layout, self._manifests))
-        self._recorder = _open_recorder(run, plan, self._from_step) if self._ranks.rank == 0 else None
+        self._recorder = _open_recorder(run, plan, self._from_step, self._heldout) if self._ranks.rank == 0 else None
         self._beacon = vitals().beacon
         self._stopping = Stopping(Agreement(self._engine.device, WISHES), vitals())
 
@@ -253,6 +253,7 @@ def _open_heldout(config: Config, layout: Layout, manifests: Sequence[Manifest])
             )
 
 
-def _open_recorder(run: RunDirectory, plan: Plan, from_step: int) -> Recorder:
-    metrics, heldout = (MetricsFile(path, from_step) for path in (run.metrics, run.heldout))
-    return Recorder([source.name for source in plan.sources], metrics, heldout)
+def _open_recorder(run: RunDirectory, plan: Plan, from_step: int, heldout: Sequence[Heldout]) -> Recorder:
+    metrics_file, heldout_file = (MetricsFile(path, from_step) for path in (run.metrics, run.heldout))
+    documents = {part.source: part.main_documents for part in heldout}
+    return Recorder([source.name for source in plan.sources], metrics_file, heldout_file, documents=documents)

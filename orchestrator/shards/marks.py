@@ -82,6 +82,24 @@ def places_of_starts(pieces: Pieces, starts: Ints) -> tuple[Ints, Ints]:
     return pieces.rows[which], pieces.columns[which] + starts[index] - pieces.starts[which]
 
 
+def documents_in(pieces: Pieces, starts: Ints) -> Ints:
+    """Which documents lie in pieces of one shard.
+
+    Args:
+        pieces: (num_pieces,).
+        starts: (num_documents,) as `read_starts` gives them.
+
+    Returns:
+        (3, n) for each document of each piece the row of the piece, the document's number within the shard, and how many of its tokens the
+        piece has.
+    """
+    ends = pieces.starts + pieces.lengths
+    which, index = ranges(np.searchsorted(starts, pieces.starts, side="right") - 1, np.searchsorted(starts, ends))
+    begins = np.maximum(starts[index], pieces.starts[which])
+    is_last = np.append(which[1:] != which[:-1], True)
+    return np.stack([pieces.rows[which], index, np.where(is_last, ends[which], np.append(begins[1:], 0)) - begins])
+
+
 def add_steps_of_spans(steps: NDArray[np.int8], pieces: Pieces, spans: Ints) -> None:
     """Mark where untrained spans begin and end in pieces of one shard, so that the running sum of a row is 1 within them.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from orchestrator.shards.manifest import Manifest
 from orchestrator.shards.mapped import map_file, open_map
-from orchestrator.shards.marks import add_steps_of_spans, places_of_starts, read_spans, read_starts
+from orchestrator.shards.marks import add_steps_of_spans, documents_in, places_of_starts, read_spans, read_starts
 from orchestrator.shards.packed import PackedSplit
 from orchestrator.shards.packing import PackingMethod
 from orchestrator.shards.pieces import Ints, Pieces, cut_stream
@@ -114,6 +114,30 @@ class ShardReader:
                 begins[places_of_starts(chosen, read_starts(self._directory, self._shards[shard], self._open))] = 1
         begins[:, 0] = 0
         return np.cumsum(begins, axis=1, dtype=np.int32)
+
+    def main_documents(self, positions: Ints, sequence_length: int) -> Ints:
+        """Which document holds most of the tokens of each sequence, its last label among them; of several that hold as many, the first.
+
+        Args:
+            positions: (n,) sequence numbers within one epoch of the split.
+            sequence_length: tokens a sequence, the shifted label not counted.
+
+        Returns:
+            (n,) numbers of documents within the split, from 0 in the order of its shards.
+
+        Raises:
+            ShardError: the starts of a shard are missing or damaged.
+        """
+        before = np.cumsum([0, *(shard.documents for shard in self._shards)])
+        found = [np.empty((3, 0), dtype=np.int64)]
+        for shard, chosen in self.pieces(positions, sequence_length).by_shard():
+            parts = documents_in(chosen, read_starts(self._directory, self._shards[shard], self._open))
+            parts[1] += before[shard]
+            found.append(parts)
+        rows, documents, tokens = np.concatenate(found, axis=1)  # no document has two pieces in one sequence
+        order = np.lexsort((documents, -tokens, rows))
+        most: Ints = documents[order[np.searchsorted(rows[order], np.arange(len(positions)))]]
+        return most
 
     def trained(self, positions: Ints, sequence_length: int) -> NDArray[np.bool_]:
         """Which labels of sequences carry loss; that some are the first of a document is not considered.

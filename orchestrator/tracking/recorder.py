@@ -1,11 +1,14 @@
 """What rank 0 writes down, in the run's own files. What mirrors them to W&B is another process."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.evaluation.standard_error import standard_error
 from orchestrator.tracking.metrics import MetricsFile
 
 
@@ -77,14 +80,17 @@ class LoggedInterval:
 class Recorder:
     """The files of one attempt."""
 
-    def __init__(self, names: Sequence[str], metrics: MetricsFile, heldout: MetricsFile) -> None:
+    def __init__(
+        self, names: Sequence[str], metrics: MetricsFile, heldout: MetricsFile, *, documents: Mapping[str, NDArray[np.int64]]
+    ) -> None:
         """
         Args:
             names: of the sources, in the plan's order.
             metrics: metrics.jsonl.
             heldout: heldout.jsonl.
+            documents: of each source that is measured, (n,) the number of the document that each held-out sequence is of.
         """
-        self._names, self._metrics, self._heldout = names, metrics, heldout
+        self._names, self._metrics, self._heldout, self._documents = names, metrics, heldout, documents
 
     def write(self, step: int, interval: LoggedInterval | None, heldout: Mapping[str, Sequence[float]]) -> None:
         """Write one step's line.
@@ -94,19 +100,15 @@ class Recorder:
             interval: what was trained since the last line; none before the first step.
             heldout: losses of each source's held-out sequences, where they were measured.
         """
-        record = interval.record(self._names) if interval else {"step": step, "tokens": 0}
+        record: dict[str, Any] = interval.record(self._names) if interval else {"step": step, "tokens": 0}
         record |= {f"heldout/{name}": statistics.fmean(losses) for name, losses in heldout.items() if losses}
-        record |= {f"heldout_se/{name}": _standard_error(losses) for name, losses in heldout.items() if len(losses) > 1}
         for name, losses in heldout.items():
-            self._heldout.write({"step": step, "source": name, "losses": losses})
+            documents = self._documents[name]
+            self._heldout.write({"step": step, "source": name, "losses": losses, "documents": documents.tolist()})
+            if (error := standard_error(np.array(losses), documents)) is not None:
+                record[f"heldout_se/{name}"] = error
         self._metrics.write(record)
 
     def close(self) -> None:
         self._metrics.close()
         self._heldout.close()
-
-
-def _standard_error(losses: Sequence[float]) -> float:
-    """Of their mean, from the sample variance, as if the sequences were independent."""
-    mean, num = statistics.fmean(losses), len(losses)
-    return math.sqrt(math.fsum((loss - mean) ** 2 for loss in losses) / (num - 1) / num)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import DataError
 from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
+from orchestrator.shards.epoch import layout_of, read_epoch
 from orchestrator.shards.gathering import gather
 from orchestrator.shards.manifest import read_manifest
 from orchestrator.shards.reader import ShardReader
@@ -40,7 +41,7 @@ class Recorder:
 def sources(sizes: list[int]) -> list[Heldout]:
     """Sources of the given numbers of sequences, no two sequences alike."""
     numbers = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
-    return [Heldout(f"s{i}", np.repeat(part[:, None], 3, axis=1)) for i, part in enumerate(numbers)]
+    return [Heldout(f"s{i}", np.repeat(part[:, None], 3, axis=1), part) for i, part in enumerate(numbers)]
 
 
 @settings(deadline=None, max_examples=60)
@@ -116,6 +117,28 @@ def test_a_sequence_in_which_no_label_carries_loss_is_not_measured(tmp_path: Pat
     assert heldout.trained.tolist() == [[True] * 4, [False, False, False, True], [True] * 4]
     assert heldout.documents.tolist() == [[0] * 5, [0, 1, 1, 1, 1], [0] * 5]
     assert len(heldout.sequences) == 3
+    assert heldout.main_documents.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("packing", ["concatenate", "best_fit"])
+def test_sequences_say_which_document_of_the_split_they_are_of_and_say_the_same_however_many_are_chosen(
+    tmp_path: Path, packing: str
+) -> None:
+    config = write_prepared(tmp_path, **{"shards.packing": packing, "shards.shard_bytes": 1000})
+    directory = Path(config.shards.dir) / "spec"
+    manifest, layout = read_manifest(directory, "spec"), layout_of(config)
+    unique = read_epoch(directory, manifest, "heldout", layout).sequences
+    reader = ShardReader(directory, manifest, "heldout", layout.packing)
+
+    def chosen(most: int) -> Heldout:
+        return choose_heldout("spec", reader, unique_sequences=unique, max_sequences=most, sequence_length=LENGTH)
+
+    every, some = chosen(unique), chosen(7)
+    assert len(manifest.heldout) > 1
+    assert set(every.main_documents.tolist()) <= set(range(manifest.documents("heldout")))
+    assert len(set(every.main_documents.tolist())) > manifest.documents("heldout") / 2
+    numbers = dict(zip(map(bytes, every.sequences), every.main_documents.tolist(), strict=True))
+    assert [numbers[bytes(sequence)] for sequence in some.sequences] == some.main_documents.tolist()
 
 
 def test_held_out_sequences_without_any_loss_are_an_error(tmp_path: Path) -> None:

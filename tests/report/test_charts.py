@@ -4,6 +4,7 @@ import json
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from orchestrator.mixture.plan import PlannedSource
 from orchestrator.report.charts import deviation_chart, heldout_chart, loss_chart
@@ -76,3 +77,10 @@ def test_the_held_out_chart_shows_change_in_percent_with_the_paired_error() -> N
     assert trace["x"] == [0, 7]
     assert trace["y"] == [0.0, -12.5]
     assert trace["error_y"]["array"] == [0.0, 2.5]
+
+
+def test_the_bars_of_the_held_out_chart_are_errors_over_documents_where_these_are_known() -> None:
+    losses, documents = [[3.0, 5.0, 4.0], [2.0, 4.0, 4.0]], {"spec0": np.array([2, 2, 9])}
+    evaluations = [Evaluation(step, {"spec0": np.array(values)}, documents) for step, values in zip((0, 7), losses, strict=True)]
+    (trace,) = heldout_chart(evaluations, source_styles(planned(1, 0))).data
+    assert trace["error_y"]["array"] == [0.0, pytest.approx(100 * 4 / 9 / 4, abs=0.01)]

@@ -1,6 +1,7 @@
 """`midtrain report` on run directories."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from orchestrator.commands.console import Console
 from orchestrator.commands.report import make_report, show_summary
 from orchestrator.errors import ConfigError, InfrastructureError
+from orchestrator.mixture.plan_file import read_plan, write_plan
+from orchestrator.mixture.subset import Subset
 from orchestrator.report.records import pair_attempts
 from orchestrator.runs.attempts import Stop, start_attempt
 from orchestrator.runs.directory import RunDirectory
@@ -64,6 +67,32 @@ def test_a_damaged_mixture_is_shown_and_not_hidden(tmp_path: Path) -> None:
     run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     assert make_report(run)["largest_deviation_sequences"]["spec"] == pytest.approx(3)
     assert "please report it as a bug" in run.report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_page_and_console_say_whether_errors_are_over_documents(tmp_path: Path, is_known: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path)
+    if not is_known:  # as older runs are
+        lines = [json.loads(text) for text in run.heldout.read_text(encoding="utf-8").splitlines()]
+        run.heldout.write_text("".join(json.dumps({k: v for k, v in line.items() if k != "documents"}) + "\n" for line in lines))
+    summary = make_report(run)
+    assert {change["num_documents"] for change in summary["heldout"].values()} == {12 if is_known else None}
+    page = run.report.read_text(encoding="utf-8")
+    assert ("the errors are over documents" in page, "they count as independent" in page) == (is_known, not is_known)
+    assert ('<th scope="col">documents</th>' in page) == is_known
+    show_summary(summary, run, Console())
+    assert ("not known" in capsys.readouterr().out) == (not is_known)
+
+
+def test_the_page_says_how_much_a_run_uses_of_a_source_in_part_and_nothing_of_it_otherwise(tmp_path: Path) -> None:
+    whole, cut = write_run(tmp_path / "whole"), write_run(tmp_path / "cut")
+    plan = read_plan(cut.plan)
+    spec = replace(plan.sources[0], subset=Subset(sequences=10, trained_tokens=320))
+    write_plan(replace(plan, sources=(spec, *plan.sources[1:])), cut.plan)
+    for run, is_cut in ((whole, False), (cut, True)):
+        make_report(run)
+        page = run.report.read_text(encoding="utf-8")
+        assert ('<th scope="col">unique tokens</th>' in page) == (f"320 of {spec.trained_tokens:,}" in page) == is_cut
 
 
 def test_a_run_without_held_out_text_is_reported_all_the_same(tmp_path: Path) -> None:

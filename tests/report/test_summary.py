@@ -89,6 +89,32 @@ def test_the_held_out_change_has_the_standard_error_of_the_paired_differences() 
     assert spec.is_clear
 
 
+def test_where_a_run_says_of_which_documents_its_sequences_are_the_errors_are_over_documents() -> None:
+    losses = {0: [3.0, 5.0, 4.0], 3: [3.0, 5.0, 4.0], 4: [2.0, 4.0, 4.0]}
+    others = [line for line in HELDOUT if line["source"] == "docs"]
+    lines = [{"step": step, "source": "spec", "losses": values, "documents": [2, 2, 9]} for step, values in losses.items()]
+    spec = changes_of(summarise(heldout=[*lines, *others]))["spec"]
+    assert (spec.num_sequences, spec.num_documents) == (3, 2)
+    # Of 2, 4 and 4: -4/3 + 2/3 in one document, 2/3 in the other; of the differences -1, -1 and 0 the same. The root of 16/9, by 3.
+    assert spec.stderr == pytest.approx(4 / 9)
+    assert spec.change_stderr == pytest.approx(4 / 9 / 4)
+
+
+@pytest.mark.parametrize("told", [{0}, {3}, {4}, {0, 3, 4}])
+def test_documents_that_any_evaluation_tells_hold_for_all_as_the_sequences_are_the_same(told: set[int]) -> None:
+    """A run that was begun by an older version, or that goes on from a step whose line was taken away."""
+    heldout = [line | {"documents": [5, 5]} if line["step"] in told and line["source"] == "spec" else line for line in HELDOUT]
+    changes = changes_of(summarise(heldout=heldout))
+    assert (changes["spec"].num_documents, changes["spec"].stderr, changes["spec"].change_stderr) == (1, None, None)
+    assert changes["docs"].num_documents is None
+
+
+def test_without_documents_the_errors_are_over_sequences_as_they_were_before_documents_were_written_down() -> None:
+    spec = changes_of(summarise())["spec"]
+    assert (spec.num_sequences, spec.num_documents) == (2, None)
+    assert spec.stderr == pytest.approx(0.9)
+
+
 def test_a_single_held_out_sequence_has_no_standard_error_and_no_clear_change() -> None:
     docs = changes_of(summarise())["docs"]
     assert (docs.stderr, docs.change_stderr, docs.is_clear) == (None, None, False)

@@ -1,5 +1,7 @@
 """What the report says in words."""
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.report.summary import HeldoutChange
@@ -93,6 +95,11 @@ def test_the_headline_names_only_the_worst_of_many_sources() -> None:
 def test_the_headline_says_when_nothing_was_measured() -> None:
     assert "how well it was learned was not measured" in headline({})
     assert "not been measured since before the first step" in headline({"spec": change(0.0, 0.0, role="spec", step=0)})
+
+
+def test_a_source_measured_on_one_document_is_said_to_be() -> None:
+    one = replace(change(0.05, None), num_sequences=7, num_documents=1)
+    assert "code changed by +5.0 % (measured on one document, so without a standard error)" in plain(headline({"code": one}))
 
 
 @pytest.mark.parametrize(

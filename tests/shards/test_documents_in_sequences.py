@@ -1,5 +1,6 @@
 """Which document a token of a sequence belongs to, and which labels carry loss: in both packings as the definition has it."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -111,6 +112,9 @@ def test_tokens_documents_and_labels_are_those_of_the_definition(
     for row, at in zip(documents.tolist(), chosen, strict=True):
         order = list(dict.fromkeys(token.document for token in rows[at]))
         assert row == [order.index(token.document) for token in rows[at]]
+    counts = [Counter(token.document for token in rows[at] if token is not FILLING) for at in chosen]
+    most = [min(document for document in count if count[document] == max(count.values())) for count in counts]
+    assert reader.main_documents(positions, length).tolist() == most
 
 
 def carries_loss(row: list[Token], document_attention: bool) -> int:

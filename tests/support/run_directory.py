@@ -26,6 +26,7 @@ from orchestrator.tracking.recorder import LoggedInterval, Recorder
 from tests.support.tiny import overrides
 
 _LENGTH, _SEQUENCES = 32, 4  # those of the tiny experiment
+_SEQUENCES_A_DOCUMENT = 2  # of held-out ones
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +114,8 @@ def write_checkpoint(run: RunDirectory, step: int) -> None:
 def _write_metrics(run: RunDirectory, plan: Plan, made_up: MadeUpRun) -> None:
     pick = np.random.default_rng(0)
     difficulty = {name: pick.normal(0, 0.35, source.num_heldout) for name, source in made_up.sources.items()}
-    recorder = Recorder(list(made_up.sources), MetricsFile(run.metrics, 0), MetricsFile(run.heldout, 0))
+    documents = {name: np.arange(source.num_heldout) // _SEQUENCES_A_DOCUMENT for name, source in made_up.sources.items()}
+    recorder = Recorder(list(made_up.sources), MetricsFile(run.metrics, 0), MetricsFile(run.heldout, 0), documents=documents)
 
     def evaluate(step: int) -> dict[str, list[float]]:
         pieces = {

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orchestrator.runs.lines import read_lines
@@ -29,10 +30,13 @@ INTERVAL = LoggedInterval(
 )
 
 
+DOCUMENTS = {"spec": np.array([0, 4, 4]), "docs": np.empty(0, dtype=np.int64), "code": np.array([7])}
+
+
 @pytest.fixture
 def recorder(tmp_path: Path) -> Recorder:
     metrics, heldout = (MetricsFile(tmp_path / f"{name}.jsonl", 0) for name in ("metrics", "heldout"))
-    return Recorder(["spec", "docs", "code"], metrics, heldout)
+    return Recorder(["spec", "docs", "code"], metrics, heldout, documents=DOCUMENTS)
 
 
 def test_an_interval_is_one_line_with_the_mean_loss_of_each_source_that_it_trained(recorder: Recorder, tmp_path: Path) -> None:
@@ -78,22 +82,37 @@ def test_on_hardware_that_is_not_known_there_is_no_utilisation(recorder: Recorde
 
 
 def test_before_the_first_step_there_is_only_the_held_out_loss(recorder: Recorder, tmp_path: Path) -> None:
-    recorder.write(0, None, {"spec": [1.0, 2.0], "docs": [], "code": [4.0]})
+    recorder.write(0, None, {"spec": [1.0, 2.0, 3.0], "docs": [], "code": [4.0]})
     recorder.close()
     assert list(read_lines(tmp_path / "metrics.jsonl")) == [
-        {"step": 0, "tokens": 0, "heldout/spec": 1.5, "heldout/code": 4.0, "heldout_se/spec": 0.5}
+        {"step": 0, "tokens": 0, "heldout/spec": 2.0, "heldout/code": 4.0, "heldout_se/spec": pytest.approx(2 / 3)}
     ]
-    assert [(line["step"], line["source"], line["losses"]) for line in read_lines(tmp_path / "heldout.jsonl")] == [
-        (0, "spec", [1.0, 2.0]),
-        (0, "docs", []),
-        (0, "code", [4.0]),
+
+
+def test_every_line_of_held_out_losses_says_of_which_document_each_is(recorder: Recorder, tmp_path: Path) -> None:
+    losses = {"spec": [1.0, 2.0, 3.0], "docs": [], "code": [4.0]}
+    recorder.write(0, None, losses)
+    recorder.write(4, INTERVAL, losses)
+    recorder.close()
+    assert list(read_lines(tmp_path / "heldout.jsonl")) == [
+        {"step": step, "source": name, "losses": losses[name], "documents": DOCUMENTS[name].tolist()}
+        for step in (0, 4)
+        for name in ("spec", "docs", "code")
     ]
+
+
+def test_the_error_of_a_held_out_loss_is_over_documents(recorder: Recorder, tmp_path: Path) -> None:
+    recorder.write(4, INTERVAL, {"spec": [0.0, 3.0, 3.0]})
+    recorder.close()
+    (line,) = read_lines(tmp_path / "metrics.jsonl")
+    # Deviations -2, 1 and 1: -2 and 2 in two documents. (2 / 1) x (4 + 4) is 16, its root by three sequences.
+    assert line["heldout_se/spec"] == pytest.approx(4 / 3)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_held_out_loss_that_is_not_finite_is_never_written(recorder: Recorder, tmp_path: Path, value: float) -> None:
     with pytest.raises(Exception, match=r"finite|JSON"):
-        recorder.write(4, INTERVAL, {"spec": [1.0], "code": [1.0, value]})
+        recorder.write(4, INTERVAL, {"spec": [1.0, 2.0, 3.0], "code": [value]})
     recorder.close()
     assert list(read_lines(tmp_path / "metrics.jsonl")) == []
     assert [line for line in read_lines(tmp_path / "heldout.jsonl") if line["source"] == "code"] == []
