@@ -19,15 +19,12 @@ def launch(
     platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="slurm, kubernetes or local.")],
     overrides: Overrides = None,
     *,
-    vary: Annotated[
-        str | None,
-        typer.Option(metavar="KEY=VALUE,VALUE", help="A run for each value; on Slurm one array, launch.at_once side by side."),
-    ] = None,
+    sweep: Annotated[bool, typer.Option("--sweep", help="The trials of a sweep: on Slurm one array, launch.at_once side by side.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted, and do nothing.")] = False,
     no_submit: Annotated[bool, typer.Option("--no-submit", help="Make the run and the file, for somebody else to submit.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, tell, and submit again what its platform gives up.")] = False,
 ) -> None:
-    """Plan a run, check it against a cluster, and submit it; launch.profile=NAME picks a site's settings from launch/profiles/."""
+    """Plan a run or a sweep, check it against a cluster, and submit it; launch.profile=NAME picks a site's settings."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.launching import launch
     from orchestrator.commands.submitting import How
@@ -35,7 +32,12 @@ def launch(
 
     console = Console()
     how = How.PRINT if dry_run else How.MAKE if no_submit else How.SUBMIT
-    runs = launch(platform, overrides or [], console, vary=vary, how=how)
+    if sweep:
+        from orchestrator.commands.sweeping.launching import launch_sweep
+
+        runs = launch_sweep(platform, overrides or [], console, how=how)
+    else:
+        runs = [launch(platform, overrides or [], console, how=how)]
     if watch and how is How.SUBMIT:
         watch_runs(runs, console)
 
@@ -52,8 +54,10 @@ def job() -> None:
 @app.command()
 def status(
     run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="A run's directory, or the URL of its second home; none: all below runs/.")
+        str | None,
+        typer.Argument(metavar="RUN", help="A run's or a sweep's directory, or the URL of a second home; none: all below runs/."),
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Of a sweep: stay, and show it as it goes on.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell how runs stand, there and on their platforms: how far, how fast, why they stopped. Submits again what a platform gave up."""
@@ -62,6 +66,9 @@ def status(
     from orchestrator.commands.watching import submit_again
 
     console = Console()
+    if run and (sweep := sweep_at(run)) is not None:
+        _sweep_status(sweep, console, watch=watch, as_json=as_json)
+        return
     statuses = all_statuses(run, console, submit_again)
     if as_json:
         print_json(statuses[0] if run else statuses)
@@ -147,3 +154,14 @@ def _resume_sweep(sweep: "SweepDirectory", overrides: list[str] | None, *, retry
     if overrides:
         raise ConfigError(f"{overrides[0]}: a sweep goes on as it is. Leave it out, or add to the sweep with the command that made it.")
     resume_sweep(sweep, How(retry_failed=retry_failed), console)
+
+
+def _sweep_status(sweep: "SweepDirectory", console: "Console", *, watch: bool, as_json: bool) -> None:
+    from orchestrator.commands.sweeping.watching import show_status, sweep_status, watch_sweep
+
+    if as_json:
+        print_json(sweep_status(sweep))
+    elif watch:
+        watch_sweep(sweep, console)
+    else:
+        show_status(sweep, console)

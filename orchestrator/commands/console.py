@@ -9,9 +9,12 @@ from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
+from rich.console import Group
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 _FIGURE = re.compile(r"[-+~±]?[\d.]|$|never$")
 _PLAIN_EVERY_SECONDS = 10.0
@@ -47,13 +50,31 @@ class Console:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table. Columns of figures are aligned to the right, but for the first."""
-        table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-        for index, column in enumerate(columns):
-            is_figures = index > 0 and all(_FIGURE.match(row[index]) for row in rows)
-            table.add_column(column, justify="right" if is_figures else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*map(escape, row))
-        self._out.print(table)
+        self._out.print(_table(title, columns, rows))
+
+    @contextmanager
+    def live(self) -> Iterator[Callable[..., None]]:
+        """Show a table with a line below it, again and again: in one place on a terminal, else whenever the line has changed.
+
+        Yields:
+            A function to call with a table's title, columns and rows, and the line.
+        """
+        if not self._out.is_terminal:
+            said = [""]
+
+            def tell(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], line: str) -> None:
+                if line != said[0]:
+                    said[0] = line
+                    self.say(line)
+
+            yield tell
+            return
+        with Live(console=self._out, auto_refresh=False, vertical_overflow="visible") as live:
+
+            def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], line: str) -> None:
+                live.update(Group(_table(title, columns, rows), Text(line)), refresh=True)
+
+            yield show
 
     @contextmanager
     def progress(self, what: str, total: float, unit: str, done: float = 0) -> Iterator[Callable[..., None]]:
@@ -82,6 +103,16 @@ class Console:
                 bar.update(task, completed=completed, figures=rate.figures(completed, total, unit), note=note)
 
             yield advance
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        is_figures = index > 0 and all(_FIGURE.match(row[index]) for row in rows)
+        table.add_column(column, justify="right" if is_figures else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
 
 
 class _Rate:

@@ -1,6 +1,5 @@
-"""`midtrain launch`: a run, or several, are planned, checked against the platform, made, and submitted."""
+"""`midtrain launch`: a run is planned, checked against the platform, made, and submitted."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,35 +16,27 @@ from orchestrator.platforms.submissions import kept_settings, newest_submission
 from orchestrator.runs.directory import RunDirectory
 
 
-def launch(
-    platform: str, overrides: Sequence[str], console: Console, *, vary: str | None = None, how: How = How.SUBMIT
-) -> list[RunDirectory]:
-    """Submit a run, or one for each value of a key.
+def launch(platform: str, overrides: Sequence[str], console: Console, *, how: How = How.SUBMIT) -> RunDirectory:
+    """Submit a run.
 
     Args:
         platform: local, slurm or kubernetes.
         overrides: of the run, and of the launch as `launch.key=value`.
         console: told what is done.
-        vary: `key=value,value`: a run for each, as one array where the platform has them.
         how: whether it is submitted, or made ready for somebody else to submit, or only printed.
 
     Returns:
-        The runs.
+        The run.
 
     Raises:
         OrchestratorError: nothing was submitted.
     """
     of_run, of_launch = split_overrides(overrides)
     profile, settings = load_settings(platform, of_launch)
-    configs = _configs(of_run, vary)
-    if platform == "local" and len(configs) > 1:
-        raise ConfigError(f"--vary {vary}: {len(configs)} runs at once are for a cluster. Launch them one by one, or on another platform.")
-    candidates = [_candidate(config) for config in configs]
-    if len({config.scheduling.world_size for config in configs}) > 1:
-        raise ConfigError(f"--vary {vary}: the runs of one submission have the same world size. Launch those of another one by themselves.")
-    name = candidates[0].config.run.name if vary is None else load_config(of_run).run.name
-    submit(candidates, Where(name=name, platform=platform, profile=profile, settings=settings), console, how=how)
-    return [candidate.run for candidate in candidates]
+    candidate = _candidate(load_config(of_run))
+    where = Where(name=candidate.config.run.name, platform=platform, profile=profile, settings=settings)
+    submit([candidate], where, console, how=how)
+    return candidate.run
 
 
 def relaunch(run: RunDirectory, overrides: Sequence[str], console: Console, *, platform: str | None = None, how: How = How.SUBMIT) -> None:
@@ -70,24 +61,7 @@ def relaunch(run: RunDirectory, overrides: Sequence[str], console: Console, *, p
     else:
         profile, settings = load_settings(platform, of_launch)
     where = Where(name=config.run.name, platform=platform, profile=profile, settings=settings, is_named=is_named)
-    submit([_existing(run, config)], where, console, how=how)
-
-
-def _configs(overrides: Sequence[str], vary: str | None) -> list[Config]:
-    if vary is None:
-        return [load_config(overrides)]
-    key, _, values = vary.partition("=")
-    if not values or not key:
-        raise ConfigError(f"--vary {vary}: write it as key=value,value, for example mixture.spec_share=0.05,0.1.")
-    return [_variant(load_config([*overrides, f"{key}={value}"]), key, value, overrides) for value in values.split(",")]
-
-
-def _variant(config: Config, key: str, value: str, overrides: Sequence[str]) -> Config:
-    """The configuration of one value, named after it, in a directory of its own beside the others."""
-    assert config.run.dir is not None
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{config.run.name}-{key.rpartition('.')[2]}-{value}")
-    own = [f"run.name={name}", f"run.dir={Path(config.run.dir).with_name(name)}"]
-    return load_config([*overrides, f"{key}={value}", *own])
+    submit([existing(run, config)], where, console, how=how)
 
 
 def _candidate(config: Config) -> Candidate:
@@ -101,10 +75,15 @@ def _candidate(config: Config) -> Candidate:
         raise RunExistsError(
             f"{run.root} holds a run with another config. Set run.name to a new name, or `midtrain resume {run.root}`; nothing was changed."
         )
-    return _existing(run, config)
+    return existing(run, config)
 
 
-def _existing(run: RunDirectory, config: Config) -> Candidate:
+def existing(run: RunDirectory, config: Config) -> Candidate:
+    """A run whose directory is made.
+
+    Raises:
+        OrchestratorError: its plan does not follow from its configuration and the prepared sources any more.
+    """
     plan = read_plan(run.plan)
     check_planned(run, config, plan)
     newest = newest_submission(run)

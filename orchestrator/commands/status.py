@@ -167,10 +167,11 @@ def _row_of(run: RunDirectory, found: Standing | None, console: Console, submit_
     except (OrchestratorError, OSError) as error:
         if alone:
             raise
-        return asdict(_unreadable(run, str(error)))
+        return asdict(unreadable(run, str(error)))
 
 
-def _unreadable(run: RunDirectory, why: str) -> RunStatus:
+def unreadable(run: RunDirectory, why: str) -> RunStatus:
+    """A run whose files cannot be read."""
     return RunStatus(
         run=str(run.root),
         state="unknown",

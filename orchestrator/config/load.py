@@ -180,9 +180,11 @@ def _as_override(override: str, *, may_be_group: bool = True) -> str:
     if key.lstrip("+~").split(".")[0] == "hydra":
         raise ConfigError(f"{key} is Hydra's own and not a configuration key of midtrain. Leave it out.")
     try:
-        OverridesParser.create().parse_override(override)
+        parsed = OverridesParser.create().parse_override(override)
     except HydraException:
         raise ConfigError(f"{key}: its value cannot be read. Quote it twice, for the shell and for Hydra: {key}='\"…\"'") from None
+    if parsed.is_sweep_override():
+        raise ConfigError(f"{override} has several values. `midtrain sweep`, or `midtrain launch … --sweep`, trains a run for each.")
     return override if key.startswith(("+", "~")) or (may_be_group and is_group(key)) else f"++{override}"
 
 

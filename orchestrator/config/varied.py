@@ -31,8 +31,8 @@ def load_sweep(overrides: Sequence[str]) -> tuple[dict[str, Any], SweepConfig, l
     fixed, varied = split_varied(overrides)
     values = compose_values(fixed, {key: _first(several) for key, several in varied.items()})
     of_sweep = values.pop(SWEEP)
-    of_sweep["vary"] = {key: values_of(key, given) for key, given in (of_sweep.get("vary") or {}).items()} | varied
-    sweep = validated(SweepConfig, of_sweep | {"vary": {key: _plain(several) for key, several in of_sweep["vary"].items()}}, SWEEP)
+    vary = {key: values_of(key, given) for key, given in (of_sweep.get("vary") or {}).items()} | varied
+    sweep = validated(SweepConfig, of_sweep | {"vary": {key: _plain(several) for key, several in vary.items()}}, SWEEP)
     validated(Config, values)
     return values, sweep, fixed
 

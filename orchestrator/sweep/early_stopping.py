@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 _FEWEST_TO_COMPARE = 3
 _FEWEST_POINTS = 4  # of a curve with three parameters
 _QUANTILE = 1.645  # of the normal distribution: an interval of 90 %
-_EXPONENTS = np.geomspace(0.05, 3.0, 60)
+_EXPONENTS = np.geomspace(0.05, 3.0, 200)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

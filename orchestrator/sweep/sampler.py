@@ -47,10 +47,16 @@ class Sampler:
         running = self._optuna.trial.TrialState.RUNNING
         return [(trial.number, dict(trial.params)) for trial in self._study.trials if trial.state == running]
 
-    def ask(self) -> tuple[int, Setting] | None:
-        """The number and the values of another setting; none when there are as many as there are to be. Those that failed do not count."""
+    @property
+    def is_over(self) -> bool:
+        """Whether as many settings as there are to be were asked for. Those that failed do not count, but four times as many at most."""
         failed = self._optuna.trial.TrialState.FAIL
-        if sum(trial.state != failed for trial in self._study.trials) >= self._most or len(self._study.trials) >= 4 * self._most:
+        trials = self._study.trials
+        return sum(trial.state != failed for trial in trials) >= self._most or len(trials) >= 4 * self._most
+
+    def ask(self) -> tuple[int, Setting] | None:
+        """The number and the values of another setting; none when it is over."""
+        if self.is_over:
             return None
         trial = self._study.ask(self._space)
         return trial.number, dict(trial.params)

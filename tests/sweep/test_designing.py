@@ -9,6 +9,7 @@ from orchestrator.commands.sweeping.designing import Design, Trial
 from orchestrator.config.varied import load_sweep
 from orchestrator.errors import ConfigError, MixtureError
 from orchestrator.sweep.settings import CONTROL, SPEC, wishes_of
+from orchestrator.sweep.stored import Stored
 from tests.support.prepared import write_prepared
 from tests.support.tiny import overrides
 
@@ -23,7 +24,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def design_of(home: Path, *words: str) -> tuple[Design, list[Trial]]:
-    design = Design(*load_sweep([*overrides(home), *words]))
+    values, settings, fixed = load_sweep([*overrides(home), *words])
+    design = Design(Stored(values=values, sweep=settings, overrides=fixed))
     return design, design.trials(wishes_of(design.sweep))
 
 

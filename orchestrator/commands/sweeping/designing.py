@@ -20,6 +20,7 @@ from orchestrator.sweep.directory import SweepDirectory, TrialEntry
 from orchestrator.sweep.identity import trial_id
 from orchestrator.sweep.matching import Match, Supplied, match
 from orchestrator.sweep.settings import CONTROL, EPOCHS, SHARE, START, UNIQUE, TrialWish, varies
+from orchestrator.sweep.stored import Stored
 from orchestrator.sweep.values import of_run, spec_changes, start_changes, with_values, without_spec
 
 
@@ -38,22 +39,26 @@ class Trial:
     plan: Plan
     matches: Sequence[Match] = ()
 
+    @property
+    def run(self) -> Path:
+        """Where its run directory is, or will be."""
+        assert self.config.run.dir is not None
+        return Path(self.config.run.dir)
+
 
 class Design:
     """A sweep, before anything of it is made."""
 
-    def __init__(self, values: dict[str, Any], sweep: SweepConfig, fixed: Sequence[str]) -> None:
+    def __init__(self, stored: Stored) -> None:
         """
         Args:
-            values: of the run that is varied.
-            sweep: its settings.
-            fixed: the overrides that made the run.
+            stored: the run that is varied, and the settings of the sweep.
 
         Raises:
             OrchestratorError: the run is not valid, or not prepared.
         """
-        self.values, self.sweep, self.fixed = values, sweep, fixed
-        self.base = validated(Config, self.values)
+        self.stored, self.sweep = stored, stored.sweep
+        self.base = validated(Config, stored.values)
         supplies = checked_supplies(self.base)
         self._spec = {supply.name: supply.trained_tokens for supply in supplies if supply.is_spec}
         if not self._spec:
@@ -69,16 +74,6 @@ class Design:
         """Where the run that is varied would be, were it trained by itself."""
         assert self.base.run.dir is not None
         return Path(self.base.run.dir)
-
-    @property
-    def roles(self) -> dict[str, str]:
-        """Source -> `spec` or `general`."""
-        return {name: source.role for name, source in self.base.sources.items()}
-
-    @property
-    def keys(self) -> list[str]:
-        """What is varied, in the order of the command."""
-        return settings.keys_of(self.sweep)
 
     def trials(self, wishes: Sequence[TrialWish]) -> list[Trial]:
         """The trials that are wished for, and their controls. What comes to the same trial is one.
@@ -188,8 +183,8 @@ class Design:
     def _composed(self, groups: tuple[str, ...]) -> dict[str, Any]:
         """The values of the run that is varied, with other choices of groups."""
         if not groups:
-            return self.values
-        values = compose_values([*self.fixed, *groups])
+            return self.stored.values
+        values = compose_values([*self.stored.overrides, *groups])
         values.pop("sweep")
         return values
 

@@ -65,7 +65,7 @@ class Proposals:
         self._waiting: dict[int, list[TrialEntry]] = {}  # setting -> its trials
         self._taken: set[str] = set()
         self._ended: set[str] = set()
-        self._is_over = False
+        self._is_over = sampler.is_over
         for number, setting in sampler.open_ones():
             self._enter(number, setting)
 

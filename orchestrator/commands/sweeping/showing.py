@@ -23,7 +23,7 @@ def show_trials(trials: Sequence[Trial], design: Design, console: Console) -> No
         by_setting.setdefault((entry.arm, str(entry.setting), entry.total_tokens), []).append(entry)
     columns = [
         "arm",
-        *(short(key) for key in design.keys),
+        *(short(key) for key in design.stored.keys),
         "seeds",
         "spec share",
         "spec tokens",
@@ -32,26 +32,24 @@ def show_trials(trials: Sequence[Trial], design: Design, console: Console) -> No
         "total tokens",
         "updates",
     ]
-    rows = [_row(entries, design.keys) for entries in by_setting.values()]
+    rows = [_row(entries, design.stored.keys) for entries in by_setting.values()]
     console.table(f"{len(trials)} trials of {len(rows)} settings", columns, rows)
-    console.say(held(trials, design))
+    words = held_words([trial.entry for trial in trials], design.sweep.hold)
+    console.say(f"{words[0].upper()}{words[1:]} (sweep.hold={design.sweep.hold}).")
     _show_matches(trials, design, console)
 
 
-def held(trials: Sequence[Trial], design: Design) -> str:
+def held_words(entries: Sequence[TrialEntry], hold: str) -> str:
     """What is held fixed, and what it comes to."""
-    entries = [trial.entry for trial in trials if trial.entry.arm != CONTROL]
+    spec = [entry for entry in entries if entry.arm != CONTROL]
     by_hold: dict[str, list[float]] = {
-        "total_tokens": [entry.total_tokens for entry in entries],
-        "spec_tokens": [entry.spec_tokens for entry in entries],
-        "epochs": [entry.spec_epochs for entry in entries],
-        "updates": [entry.steps for entry in entries],
+        "total_tokens": [entry.total_tokens for entry in spec],
+        "spec_tokens": [entry.spec_tokens for entry in spec],
+        "epochs": [entry.spec_epochs for entry in spec],
+        "updates": [entry.steps for entry in spec],
     }
-    values = by_hold[design.sweep.hold]
-    low, high = min(values), max(values)
-    said = f"{low:,.3g}" if low < 1000 else f"{low:,.0f}"
-    span = said if low == high else f"{said} to {f'{high:,.3g}' if high < 1000 else f'{high:,.0f}'}"
-    return f"Held fixed (sweep.hold={design.sweep.hold}): {_HELD[design.sweep.hold]}, {span}."
+    low, high = (f"{value:,.0f}" if value >= 1000 else f"{value:.3g}" for value in (min(by_hold[hold]), max(by_hold[hold])))
+    return f"held fixed: {_HELD[hold]}, {low if low == high else f'{low} to {high}'}"
 
 
 def short(key: str) -> str:

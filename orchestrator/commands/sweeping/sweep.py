@@ -8,7 +8,7 @@ from functools import partial
 from orchestrator.commands.console import Console
 from orchestrator.commands.sweeping.costing import show_cost
 from orchestrator.commands.sweeping.designing import Design, Trial
-from orchestrator.commands.sweeping.making import add, make_sweep, read_design
+from orchestrator.commands.sweeping.making import add, make_sweep
 from orchestrator.commands.sweeping.pools import Proposals, Queue, Works
 from orchestrator.commands.sweeping.pruning import Pruning, measured_so_far
 from orchestrator.commands.sweeping.running import Board, Pool, Runner
@@ -22,6 +22,7 @@ from orchestrator.scheduling.sharing import SharedCluster
 from orchestrator.sweep.directory import SweepDirectory, TrialEntry, read_trials, read_verdicts, withdraw_verdict
 from orchestrator.sweep.sampler import Sampler
 from orchestrator.sweep.settings import SPEC, Setting, TrialWish, middle, wishes_of
+from orchestrator.sweep.stored import Stored, read_stored
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +44,8 @@ def sweep(overrides: Sequence[str], how: How, console: Console) -> SweepDirector
     Raises:
         OrchestratorError: nothing was begun; or some trials have not come to their end, and the message says how to go on.
     """
-    design = Design(*load_sweep(overrides))
+    values, settings, fixed = load_sweep(overrides)
+    design = Design(Stored(values=values, sweep=settings, overrides=fixed))
     trials = planned(design)
     show_trials(trials, design, console)
     show_cost(trials, [trial for trial in trials if _is_left(design.directory, trial.entry)], design, console)
@@ -59,7 +61,7 @@ def sweep(overrides: Sequence[str], how: How, console: Console) -> SweepDirector
 
 def resume_sweep(made: SweepDirectory, how: How, console: Console) -> None:
     """Go on with all trials of a sweep that are not done. Raises as `sweep`."""
-    design = read_design(made)
+    design = Design(read_stored(made))
     with _only_command(made):
         _train(made, read_trials(made), design, how, console)
 
@@ -76,10 +78,10 @@ def planned(design: Design) -> list[Trial]:
 def _train(made: SweepDirectory, entries: Sequence[TrialEntry], design: Design, how: How, console: Console) -> None:
     left = list(_to_train(made, entries, design, how, console))
     pool = _pool(made, left, design, console)
-    if isinstance(pool, Queue) and pool.is_empty:
+    if pool.is_empty:
         console.say(f"{made.root}: nothing is left to train.")
         return
-    pruning = design.sweep.early_stopping and Pruning(made, design.sweep.early_stopping, design.roles, console.note)
+    pruning = design.sweep.early_stopping and Pruning(made, design.sweep.early_stopping, design.stored.roles, console.note)
     steps = sum(entry.steps for entry in left) or sum(trial.entry.steps for trial in planned(design))
     with _cluster(design, made) as cluster, asked.noting_signals(design.base.scheduling.preemption.signals):
         at_once = min(_at_once(design, cluster.ranks), len(left) if isinstance(pool, Queue) else cluster.ranks)
@@ -126,7 +128,7 @@ def _make(made: SweepDirectory, design: Design, setting: Setting) -> list[TrialE
 
 def _measured(made: SweepDirectory, design: Design, entry: TrialEntry) -> tuple[float, float] | None:
     """Uptake and forgetting at its last evaluation."""
-    found = measured_so_far(made.run(entry.trial_id), entry, design.roles)
+    found = measured_so_far(made.run(entry.trial_id), entry, design.stored.roles)
     return (found.uptake[-1], found.forgetting[-1]) if found.shares else None
 
 
