@@ -110,6 +110,7 @@ def stop(run: Run, now: Annotated[bool, typer.Option("--now", help="End its job 
 def resume(
     run: RunPlace,
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[launch.KEY=VALUE]...", help="Changes of how it is launched.")] = None,
+    *,
     until_step: Annotated[
         int | None, typer.Option(min=1, help="Stop after this step, saved; `midtrain resume` goes on. None: at the end of the plan.")
     ] = None,

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.words import AsJson, app, print_json
+from orchestrator.cli.words import AsJson, app, print_json, sweep_at
 
 if TYPE_CHECKING:
     from orchestrator.runs.directory import RunDirectory
+    from orchestrator.sweep.directory import SweepDirectory
 
 Output = Annotated[Path | None, typer.Option(metavar="DIR", help="Where to; none: below RUN/export.")]
 Merge = Annotated[bool, typer.Option("--merge", help="Put adapters into the base model's weights, which must fit into memory.")]
@@ -52,12 +53,15 @@ def average(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="The run's directory.")], as_json: AsJson = False) -> None:
-    """Write RUN/report.html: what was learned, what was forgotten, and what it cost."""
+def report(run: Annotated[Path, typer.Argument(help="A run's or a sweep's directory.")], as_json: AsJson = False) -> None:
+    """Write its report.html: what was learned, what was forgotten, and what it cost; of a sweep the frontier of all its trials."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.report import make_report, show_summary
     from orchestrator.runs.directory import RunDirectory
 
+    if (sweep := sweep_at(run)) is not None:
+        _report_sweep(sweep, as_json=as_json)
+        return
     directory = RunDirectory(run.absolute())
     summary = make_report(directory)
     if as_json:
@@ -75,3 +79,14 @@ def _export(run: "RunDirectory", steps: list[int], output: Path, merge: bool, ch
     if said is not None:
         console.note(f"it goes on from nothing with: {said!r}")
     console.say(f"written: {output}")
+
+
+def _report_sweep(sweep: "SweepDirectory", *, as_json: bool) -> None:
+    from orchestrator.commands.console import Console
+    from orchestrator.commands.sweeping.reporting import make_sweep_report, show_report, summary_of
+
+    records = make_sweep_report(sweep)
+    if as_json:
+        print_json(summary_of(records))
+    else:
+        show_report(records, sweep, Console())

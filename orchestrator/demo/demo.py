@@ -32,10 +32,7 @@ def run_demo(console: Console) -> None:
     A demo that was interrupted is resumed. A finished one moves aside to runs/demo.previous, and the job is done anew.
     """
     began = time.monotonic()
-    console.note("base model and general text: gathering what is not there yet")
-    convert(packaged_gguf(), _HOME / "base_model")
-    write_general_text(_HOME / "general")
-    shutil.copytree(resource("examples") / "spec", _HOME / "spec", dirs_exist_ok=True)
+    gather(console)
     run = RunDirectory(Path("runs/demo").absolute())
     state = run_status(run).state if run.plan.exists() else "absent"
     if state in ("stopped", "lost"):
@@ -49,6 +46,14 @@ def run_demo(console: Console) -> None:
     rows = [[expected.sentence, expected.seen, "yes" if expected.met else "no"] for expected in judge(summary)]
     console.table("what the demo is expected to show", ["expected", "seen", "met"], rows)
     console.say(f"the demo took {(time.monotonic() - began) / 60:.1f} minutes")
+
+
+def gather(console: Console) -> None:
+    """Make what `experiment=demo` names, where it is not there yet: base model, general text, the example spec."""
+    console.note("base model and general text: gathering what is not there yet")
+    convert(packaged_gguf(), _HOME / "base_model")
+    write_general_text(_HOME / "general")
+    shutil.copytree(resource("examples") / "spec", _HOME / "spec", dirs_exist_ok=True)
 
 
 def _run_anew(console: Console) -> None:

@@ -85,7 +85,7 @@ class SharedCluster:
     def _start(self) -> None:
         self._let_go()
         address = os.environ.get("RAY_ADDRESS", "local")
-        token = own_token() if address == "local" else {}
+        token = own_token() | {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")} if address == "local" else {}
         reading, self._end = os.pipe()
         answer, writing = os.pipe()
         command = [sys.executable, "-P", "-m", "orchestrator.scheduling.shared_cluster", str(writing), str(self._gpus_per_rank)]
@@ -131,7 +131,6 @@ class SharedCluster:
 
 def own_token() -> dict[str, str]:
     """A token for a cluster of our own, known to this process and its children, so that nobody else on the machine can run code in it."""
-    mode = {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}  # who connects has none by default, who starts a cluster does
     if "RAY_AUTH_TOKEN_PATH" in os.environ or Path("~/.ray/auth_token").expanduser().exists():
-        return mode
-    return mode | {"RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)}
+        return {}
+    return {"RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)}

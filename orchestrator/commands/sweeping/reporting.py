@@ -1,0 +1,204 @@
+"""`midtrain report SWEEP`: from the directories of its trials to one page, pictures and tables."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import yaml
+
+from orchestrator.commands.console import Console
+from orchestrator.commands.sweeping.pruning import saved_words
+from orchestrator.commands.sweeping.showing import held_words, short, shown
+from orchestrator.commands.sweeping.standing import TrialStanding, standings_of
+from orchestrator.errors import InfrastructureError
+from orchestrator.frontier.estimates import Frontier, Point
+from orchestrator.frontier.frontier import build_frontier
+from orchestrator.frontier.trials import TrialResult
+from orchestrator.report.sweep.findings import headline
+from orchestrator.report.sweep.page import render_sweep_page
+from orchestrator.report.sweep.pictures import write_pictures
+from orchestrator.report.sweep.quantities import estimate_in_words
+from orchestrator.report.sweep.reading import Measured, read_measured
+from orchestrator.report.sweep.records import SweepRecords, TrialRecord
+from orchestrator.report.sweep.tables import metrics_csv, ratios_csv
+from orchestrator.report.wording import percent
+from orchestrator.runs.durable import write_whole
+from orchestrator.runs.lines import read_lines
+from orchestrator.sweep.directory import SweepDirectory, newest_command
+from orchestrator.sweep.reproducing import command_of
+from orchestrator.sweep.settings import SPEC
+from orchestrator.sweep.stored import Stored, read_stored
+
+
+def make_sweep_report(sweep: SweepDirectory) -> SweepRecords:
+    """Write the report of a sweep into its directory: report.html, ratios.csv, metrics.csv, frontier.png and frontier.svg.
+
+    Raises:
+        ConfigError: it is no sweep, or has no trials.
+        DataError: files of its trials contradict each other.
+        InfrastructureError: the report cannot be written.
+    """
+    records = read_sweep(sweep)
+    try:
+        write_whole(sweep.root / "ratios.csv", ratios_csv(records).encode())
+        write_whole(sweep.root / "metrics.csv", metrics_csv(records).encode())
+        write_pictures(records, sweep.root)
+        write_whole(sweep.report, render_sweep_page(records).encode())
+    except OSError as error:
+        raise InfrastructureError(f"cannot write {sweep.report}: {error}. Make room or give yourself the right to write there.") from error
+    return records
+
+
+def read_sweep(sweep: SweepDirectory) -> SweepRecords:
+    """All that the report tells, as values."""
+    stored, standings = read_stored(sweep), standings_of(sweep)
+    measured = {name: read_measured(sweep.run(name), stored.roles) for name in standings}
+    config = stored.values
+    return SweepRecords(
+        name=sweep.root.name,
+        model=config["model"]["description"] or config["model"]["path"],
+        facts=_facts(stored, list(standings.values())),
+        keys=stored.keys,
+        roles=stored.roles,
+        trials=[_record(sweep, stored, standing, measured[name]) for name, standing in standings.items()],
+        frontier=_frontier(stored, standings, measured),
+        has_gpus=bool(config["scheduling"]["gpus_per_rank"]),
+        wall_seconds=wall_seconds(_spans(sweep, standings)),
+        saved=saved_words(sweep),
+        command=_command(sweep),
+        config_text=sweep.config.read_text(encoding="utf-8"),
+    )
+
+
+def _frontier(stored: Stored, standings: Mapping[str, TrialStanding], measured: Mapping[str, Measured]) -> Frontier | None:
+    results = [
+        _result(standing, measured[name])
+        for name, standing in standings.items()
+        if standing.state == "finished" and measured[name].coordinates is not None
+    ]
+    if not any(result.arm == SPEC for result in results):
+        return None
+    return build_frontier(results, max_forgetting=stored.sweep.max_forgetting)
+
+
+def _result(standing: TrialStanding, measured: Measured) -> TrialResult:
+    entry = standing.entry
+    return TrialResult(
+        trial_id=entry.trial_id,
+        arm=entry.arm,
+        setting=entry.setting,
+        seed=entry.seed,
+        spec_share=entry.spec_share,
+        spec_epochs=entry.spec_epochs,
+        unique_spec_tokens=entry.unique_spec_tokens,
+        total_tokens=entry.total_tokens,
+        sources=measured.sources,
+    )
+
+
+def _record(sweep: SweepDirectory, stored: Stored, standing: TrialStanding, measured: Measured) -> TrialRecord:
+    entry, at = standing.entry, measured.coordinates
+    trial = yaml.safe_load(sweep.run(entry.trial_id).config.read_text(encoding="utf-8"))
+    return TrialRecord(
+        trial_id=entry.trial_id,
+        arm=entry.arm,
+        setting=entry.setting,
+        seed=entry.seed,
+        state=standing.state,
+        reason=standing.reason,
+        reason_class=standing.status.reason_class,
+        step=standing.status.step,
+        steps=entry.steps,
+        spec_share=entry.spec_share,
+        spec_tokens=entry.spec_tokens,
+        spec_epochs=entry.spec_epochs,
+        total_tokens=entry.total_tokens,
+        uptake=at.uptake if at else None,
+        forgetting=at.forgetting if at else None,
+        forgetting_by_source=at.forgetting_by_source if at else {},
+        seconds=standing.seconds,
+        gpu_hours=standing.rank_hours,
+        attempts=standing.status.attempts,
+        curves=measured.curves,
+        command=command_of(stored.overrides, stored.values, trial, f"{entry.trial_id}-again"),
+    )
+
+
+def _facts(stored: Stored, standings: Sequence[TrialStanding]) -> list[str]:
+    entries = [standing.entry for standing in standings]
+    training, seeds = stored.values["training"], sorted({entry.seed for entry in entries})
+    return [
+        f"{len(entries)} trials, {len(seeds)} seed{'s' * (len(seeds) != 1)}",
+        held_words(entries, stored.sweep.hold),
+        f"sequences of {training['sequence_length']:,} tokens",
+        "LoRA adapters" if training["lora"] else "all parameters",
+    ]
+
+
+def _command(sweep: SweepDirectory) -> str:
+    return shlex.join(["midtrain", "sweep", *newest_command(sweep)])
+
+
+def _spans(sweep: SweepDirectory, names: Iterable[str]) -> list[tuple[float, float]]:
+    """When attempts began and ended, in seconds since 1970."""
+    spans = []
+    for name in names:
+        starts: dict[int, float] = {}
+        for line in read_lines(sweep.run(name).attempts):
+            moment = datetime.fromisoformat(line["time"]).timestamp()
+            if line["event"] == "start":
+                starts[line["attempt"]] = moment
+            elif line["event"] == "stop" and line["attempt"] in starts:
+                spans.append((starts.pop(line["attempt"]), moment))
+    return spans
+
+
+def wall_seconds(spans: Sequence[tuple[float, float]]) -> float:
+    """How long any of them lasted, those side by side counted once."""
+    total, until = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
+
+
+def summary_of(records: SweepRecords) -> dict[str, Any]:
+    """For scripts: the frontier, and each trial without its curves."""
+    return {
+        "name": records.name,
+        "frontier": None if records.frontier is None else asdict(records.frontier),
+        "trials": [{key: value for key, value in _fields(trial).items() if key != "curves"} for trial in records.trials],
+        "wall_seconds": records.wall_seconds,
+    }
+
+
+def _fields(trial: TrialRecord) -> dict[str, Any]:
+    return {name: getattr(trial, name) for name in TrialRecord.__dataclass_fields__}
+
+
+def show_report(records: SweepRecords, sweep: SweepDirectory, console: Console) -> None:
+    """The frontier as a table, what it says, and where the page is."""
+    frontier = records.frontier
+    if frontier is None:
+        console.warn("No trial with the spec is finished yet, so there is no frontier. The page shows what there is.")
+    else:
+        columns = ["arm", *map(short, records.keys), "seeds", "uptake", "forgetting", "over control", "on the front"]
+        console.table("the frontier, with intervals of 90 %", columns, [_cells(point, records.keys) for point in frontier.points])
+        for warning in frontier.warnings:
+            console.warn(warning)
+    console.say(headline(records))
+    console.say(f"page: {sweep.report}")
+
+
+def _cells(point: Point, keys: Sequence[str]) -> list[str]:
+    return [
+        point.arm,
+        *(shown(point.setting.get(key)) for key in keys),
+        str(len(point.trials)) if point.trials else "",
+        estimate_in_words(point.uptake),
+        estimate_in_words(point.forgetting),
+        estimate_in_words(point.uptake_over_control) if point.uptake_over_control else "",
+        f"{percent(point.front_share, 0)}{'*' if point.is_on_front else ' '}",
+    ]

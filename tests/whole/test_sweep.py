@@ -1,0 +1,203 @@
+"""A whole sweep by its commands, on a tiny model: trials side by side in one Ray cluster, broken, gone on with, reported."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.runs.lines import read_lines
+from orchestrator.sweep.directory import SweepDirectory, read_trials
+from tests.support.tiny import overrides, write_everything
+from tests.whole.test_main_job import MIDTRAIN, midtrain, nothing_is_left_behind
+
+__all__ = ["nothing_is_left_behind"]
+ONE_RANK: dict[str, object] = {"run.dir": "null", "scheduling.world_size": 1, "mixture.spec_share": 0.25}
+LONG: dict[str, object] = {"mixture.total_tokens": 150 * 128, "mixture.max_epochs": "{spec:9}", "checkpoints.every_steps": 10}
+
+
+def words(folder: Path, name: str, *more: str, **changes: object) -> list[str]:
+    """Of a sweep. What it varies must not be given twice."""
+    varied = {word.partition("=")[0] for word in more}
+    given = overrides(folder, **(ONE_RANK | {"run.name": name} | changes))
+    return [*(word for word in given if word.partition("=")[0] not in varied and word != "run.dir=null"), *more]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_everything(tmp_path_factory.mktemp("sweeps"))
+    done = midtrain("prepare", *overrides(folder), folder=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shares(folder: Path) -> SweepDirectory:
+    """Two shares and their control, then a third share added by the same command with one value more."""
+    first = midtrain("sweep", *words(folder, "shares", "mixture.spec_share=0.1,0.25"), folder=folder)
+    assert first.returncode == 0, first.stderr
+    sweep = SweepDirectory(folder / "sweeps" / "shares")
+    before = ledgers(sweep)
+    second = midtrain("sweep", *words(folder, "shares", "mixture.spec_share=0.1,0.25,0.4"), folder=folder)
+    assert second.returncode == 0, second.stderr
+    after = ledgers(sweep)
+    assert {name: after[name] for name in before} == before, "adding a value has begun a finished trial again"
+    return sweep
+
+
+def ledgers(sweep: SweepDirectory) -> dict[str, list[dict[str, Any]]]:
+    return {entry.trial_id: list(read_lines(sweep.run(entry.trial_id).attempts)) for entry in read_trials(sweep)}
+
+
+def starts(sweep: SweepDirectory) -> dict[str, list[int]]:
+    """Trial -> the steps that its attempts began from."""
+    return {name: [line["from_step"] for line in lines if line["event"] == "start"] for name, lines in ledgers(sweep).items()}
+
+
+def states(sweep: SweepDirectory, folder: Path) -> dict[str, str]:
+    done = midtrain("status", str(sweep.root), "--json", folder=folder)
+    assert done.returncode == 0, done.stderr
+    return {trial["trial_id"]: trial["state"] for trial in json.loads(done.stdout)["trials"]}
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.05)
+
+
+def test_each_trial_is_trained_once_and_they_stood_side_by_side(shares: SweepDirectory, folder: Path) -> None:
+    assert set(states(shares, folder).values()) == {"finished"}
+    assert [entry.arm for entry in read_trials(shares)] == ["spec", "spec", "control", "spec"]
+    assert set(map(tuple, starts(shares).values())) == {(0,)}
+    one, other, *_ = ledgers(shares).values()
+    assert one[0]["time"] < other[-1]["time"] and other[0]["time"] < one[-1]["time"]
+
+
+def test_the_base_model_measures_the_same_in_all_of_them(shares: SweepDirectory) -> None:
+    before = [next(read_lines(shares.run(entry.trial_id).metrics)) for entry in read_trials(shares)]
+    assert len({(line["heldout/spec"], line["heldout/code"], line["heldout/docs"]) for line in before}) == 1
+
+
+def test_the_same_command_again_finds_nothing_to_do(shares: SweepDirectory, folder: Path) -> None:
+    done = midtrain("sweep", *words(folder, "shares", "mixture.spec_share=0.1,0.25,0.4"), folder=folder)
+    assert done.returncode == 0 and "nothing is left to train" in done.stdout
+    assert "nothing is left to train" in midtrain("resume", str(shares.root), folder=folder).stdout
+
+
+def test_a_sweep_of_another_model_is_refused_in_its_place(shares: SweepDirectory, folder: Path) -> None:
+    changed = words(folder, "shares", "mixture.spec_share=0.1,0.25", **{"evaluation.max_sequences": 4})
+    done = midtrain("sweep", *changed, folder=folder)
+    assert done.returncode == 2 and "a sweep with another evaluation" in done.stderr
+
+
+def test_status_tells_trials_progress_and_the_best_so_far(shares: SweepDirectory, folder: Path) -> None:
+    done = midtrain("status", str(shares.root), folder=folder)
+    assert "shares: 4 trials" in done.stdout
+    assert "40 of 40 steps, 4 finished. * Best so far" in done.stdout
+    watched = midtrain("status", str(shares.root), "--watch", folder=folder)
+    assert watched.stdout.startswith("40 of 40 steps, 4 finished.")
+
+
+def test_the_report_is_a_page_pictures_and_tables_of_the_same_figures(shares: SweepDirectory, folder: Path) -> None:
+    done = midtrain("report", str(shares.root), "--json", folder=folder)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert [point["arm"] for point in summary["frontier"]["points"]] == ["untrained", "control", "spec", "spec", "spec"]
+    rows = list(csv.DictReader((shares.root / "ratios.csv").open(newline="")))
+    assert len(rows) == 4
+    told = {trial["trial_id"]: trial["uptake"] for trial in summary["trials"]}
+    assert {row["trial"]: pytest.approx(float(row["uptake"]), abs=1e-6) for row in rows} == told
+    losses = list(csv.DictReader((shares.root / "metrics.csv").open(newline="")))
+    assert {row["source"] for row in losses} == {"spec", "code", "docs"}
+    assert (shares.root / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (shares.root / "frontier.svg").read_text(encoding="utf-8")
+    assert "https://" not in (shares.root / "report.html").read_text(encoding="utf-8").partition("<script")[0]
+
+
+def test_a_trial_that_fails_for_good_stops_no_other_and_is_tried_again_when_asked(folder: Path) -> None:
+    numerics = {"training.numerics.nonfinite": "stop", "scheduling.budgets.numerics": 0}
+    command = words(folder, "failing", "training.learning_rate=0.01,1e30", "sweep.controls=false", **numerics)
+    done = midtrain("sweep", *command, folder=folder)
+    assert done.returncode == 3, done.stderr
+    assert "1 trials have failed" in done.stderr and "--retry-failed" in done.stderr
+    sweep = SweepDirectory(folder / "sweeps" / "failing")
+    assert sorted(states(sweep, folder).values()) == ["failed", "finished"]
+    begun = starts(sweep)
+    left = midtrain("resume", str(sweep.root), folder=folder)
+    assert left.returncode == 0 and "is left alone, as it was failed at step" in left.stderr
+    assert starts(sweep) == begun
+    again = midtrain("resume", str(sweep.root), "--retry-failed", folder=folder)
+    assert again.returncode == 3
+    assert sorted(len(attempts) for attempts in starts(sweep).values()) == [1, 2]
+    page = midtrain("report", str(sweep.root), folder=folder)
+    assert page.returncode == 0, page.stderr
+
+
+@pytest.fixture
+def killed(folder: Path) -> Iterator[SweepDirectory]:
+    """A sweep whose command was killed outright while trials ran."""
+    sweep = SweepDirectory(folder / "sweeps" / "killed")
+    command = [MIDTRAIN, "sweep", *words(folder, "killed", "mixture.spec_share=0.1,0.25", "sweep.controls=false", **LONG)]
+    with (folder / "killed.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stdout=log, stderr=log)
+    wait_for(
+        lambda: (
+            sweep.exists and all(newest_step(sweep, entry.trial_id) > 15 for entry in read_trials(sweep)) and len(read_trials(sweep)) == 2
+        )
+    )
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    yield sweep
+
+
+def newest_step(sweep: SweepDirectory, trial: str) -> int:
+    return max((line["step"] for line in read_lines(sweep.run(trial).metrics)), default=0)
+
+
+def test_a_command_that_is_killed_loses_no_more_than_the_steps_since_the_last_checkpoint(killed: SweepDirectory, folder: Path) -> None:
+    made = {entry.trial_id: newest_step(killed, entry.trial_id) for entry in read_trials(killed)}
+    wait_for(
+        lambda: not set(states(killed, folder).values()) & {"running", "starting"}
+    )  # its trials save first, as nobody is left to lead them
+    done = midtrain("resume", str(killed.root), folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert set(states(killed, folder).values()) == {"finished"}
+    for name, begun in starts(killed).items():
+        assert begun[0] == 0 and len(begun) == 2
+        assert begun[1] >= made[name] // 10 * 10
+
+
+def test_a_command_that_is_asked_to_stop_has_its_trials_save(folder: Path) -> None:
+    sweep = SweepDirectory(folder / "sweeps" / "asked")
+    command = [MIDTRAIN, "sweep", *words(folder, "asked", "mixture.spec_share=0.1,0.25", "sweep.controls=false", **LONG)]
+    process = subprocess.Popen(command, cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: sweep.exists and len(read_trials(sweep)) == 2 and all(newest_step(sweep, e.trial_id) > 3 for e in read_trials(sweep)))
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert "every trial that ran is saved. Go on with: midtrain resume" in said
+    stops = [line for lines in ledgers(sweep).values() for line in lines if line["event"] == "stop"]
+    assert len(stops) == 2 and all("which is saved" in line["reason"] for line in stops)
+
+
+def test_a_sampler_proposes_is_told_and_stops_what_others_dominate(folder: Path) -> None:
+    of_sampler = [
+        "mixture.spec_share=interval(0.05,0.5)",
+        "sweep.sampler={settings:3,random_settings:2}",
+        "sweep.early_stopping={rule:halving}",
+    ]
+    changes = LONG | {"evaluation.every_steps": 15}
+    done = midtrain("sweep", *words(folder, "sampled", *of_sampler, "sweep.controls=false", **changes), folder=folder)
+    assert done.returncode == 0, done.stderr
+    sweep = SweepDirectory(folder / "sweeps" / "sampled")
+    assert len(read_trials(sweep)) == 3
+    assert set(states(sweep, folder).values()) <= {"finished", "pruned"}
+    assert "nothing is left to train" in midtrain("resume", str(sweep.root), folder=folder).stdout
