@@ -1,48 +1,21 @@
 """The page in a real browser, opened from disk without a network."""
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from orchestrator.commands.report import make_report
 from orchestrator.runs.attempts import Stop
+from tests.browser.opening import BACKGROUND, DESKTOP, PHONE, SOFT_INK, Opened, luminance, needs_browser
+from tests.browser.opening import open_page as open_with
 from tests.support.run_directory import SOURCES, MadeUpRun, write_run
 
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HOSTILE = "</script><b>"
 CHARTS = ("heldout", "loss", "deviation", "learning-rate", "gradient-norm")
-DESKTOP, PHONE = 1280, 390
-BACKGROUND = "getComputedStyle(document.body).backgroundColor"
-SOFT_INK = {"light": "rgb(77, 86, 97)", "dark": "rgb(169, 178, 188)"}  # of the labels of axes
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and "MIDTRAIN_REQUIRE_BROWSER" not in os.environ,
-    reason="no chromium on PATH; install it, or set MIDTRAIN_REQUIRE_BROWSER=1 to make this an error",
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM, "MIDTRAIN_REQUIRE_BROWSER is set and there is no chromium on PATH"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -62,25 +35,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return run.report.as_uri()
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A page, and all that went wrong or went out since it was opened."""
-
-    page: Page
-    errors: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-
 def open_page(browser: Browser, address: str, *, width: int = DESKTOP, scheme: Literal["light", "dark"] = "light") -> Opened:
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    opened = Opened(page)
-    page.on("console", lambda message: opened.errors.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: opened.errors.append(str(error)))
-    page.on("request", lambda request: opened.requests.append(request.url))
-    page.goto(address)
-    for chart in CHARTS:
-        page.wait_for_selector(f"#{chart} .main-svg")
-    return opened
+    return open_with(browser, address, CHARTS, width=width, scheme=scheme)
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +48,6 @@ def desktop(browser: Browser, address: str) -> Page:
 @pytest.fixture(scope="module")
 def phone(browser: Browser, address: str) -> Page:
     return open_page(browser, address, width=PHONE).page
-
-
-def luminance(color: str) -> float:
-    """Of a colour as a browser tells it, roughly: 0 black, 1 white."""
-    red, green, blue = (int(part) for part in re.findall(r"\d+", color)[:3])
-    return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")])

@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.report.summary import HeldoutChange
 from orchestrator.report.wording import change_in_words, duration, headline, percent, progress
+from tests.support.typed import plain
 
 
 def change(share: float, error: float | None = 0.002, *, role: str = "general", step: int = 60) -> HeldoutChange:
@@ -21,11 +22,6 @@ def change(share: float, error: float | None = 0.002, *, role: str = "general", 
         change_stderr=error,
         num_sequences=1 if error is None else 24,
     )
-
-
-def plain(text: str) -> str:
-    """The text with ordinary spaces and minus signs, so that expectations can be typed."""
-    return text.replace("\N{NARROW NO-BREAK SPACE}", " ").replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-")
 
 
 SPEC = change(-0.112, 0.006, role="spec")

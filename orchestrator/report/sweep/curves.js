@@ -4,9 +4,9 @@ const curves = (() => {
   const dashes = ["solid", "dash", "dot", "dashdot"];
   const symbols = ["circle", "square", "diamond", "triangle-up", "x", "triangle-down", "pentagon", "cross"];
   const shapes = {
-    circle: "M4 0A4 4 0 1 1-4 0A4 4 0 1 1 4 0Z", square: "M-4-4H4V4H-4Z", diamond: "M0-5L5 0L0 5L-5 0Z", "triangle-up": "M0-5L5 4H-5Z",
-    x: "M-4-2L-2-4L0-2L2-4L4-2L2 0L4 2L2 4L0 2L-2 4L-4 2L-2 0Z", "triangle-down": "M0 5L5-4H-5Z", pentagon: "M0-5L5-1L3 5H-3L-5-1Z",
-    cross: "M-2-5H2V-2H5V2H2V5H-2V2H-5V-2H-2Z",
+    circle: "M4 0A4 4 0 1 1-4 0A4 4 0 1 1 4 0Z", square: "M-4-4H4V4H-4Z", diamond: "M0-5L5 0L0 5L-5 0Z",
+    "triangle-up": "M0-5L5 4H-5Z", x: "M-4-2L-2-4L0-2L2-4L4-2L2 0L4 2L2 4L0 2L-2 4L-4 2L-2 0Z",
+    "triangle-down": "M0 5L5-4H-5Z", pentagon: "M0-5L5-1L3 5H-3L-5-1Z", cross: "M-2-5H2V-2H5V2H2V5H-2V2H-5V-2H-2Z",
   };
   const chips = document.getElementById("chips");
   const status = document.getElementById("curves-status");
@@ -39,31 +39,34 @@ const curves = (() => {
     const { color, symbol, dash } = lookOf(number);
     const { id, name } = trials[number];
     return {
-      type: "scatter", mode: "lines+markers", name: escaped(`${id}: ${name}`), x: steps[xs], y: ys,
-      line: { color, dash, width: 2 }, marker: { color, symbol, size: 8, maxdisplayed: 7 }, hovertemplate: `%{fullData.name} ${hover}<extra></extra>`,
+      type: "scatter", mode: "lines+markers", name: escaped(`${id}: ${name}`), x: steps[xs], y: ys, line: { color, dash, width: 2 },
+      marker: { color, symbol, size: 8, maxdisplayed: 7 }, hovertemplate: `%{fullData.name} ${hover}<extra></extra>`,
     };
   }
 
   function draw() {
     const source = Number(select.value);
-    const figures = [
-      ["curves-heldout", "%{y:+.2f} %", (own) => [own.heldoutSteps, own.heldout[source]], "held out"],
-      ["curves-losses", "%{y:.4f}", (own) => [own.steps, own.losses[source]], "trained on"],
-    ];
-    figures.forEach(([id, hover, seriesOf, what], chart) => {
-      const data = chosen.map((number) => [number, ...seriesOf(trials[number].curves)]).filter(([, , ys]) => ys).map((one) => trace(...one, hover));
-      const lacks = chosen.length ? `nothing of ${escaped(sources[source])} was ${what} in these trials` : "no trial is chosen";
-      const note = { text: lacks, showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5, font: { size: 14 } };
-      const last = Math.max(1, ...data.map((one) => one.x.at(-1)));
-      charts.draw(id, { data, layout: { ...layouts[chart], xaxis: { ...layouts[chart].xaxis, range: [-0.02 * last, 1.02 * last] }, annotations: data.length ? [] : [note], uirevision: `${source} ${chosen}` } });
-    });
+    drawChart("curves-heldout", layouts[0], "%{y:+.2f} %", (own) => [own.heldoutSteps, own.heldout[source]]);
+    drawChart("curves-losses", layouts[1], "%{y:.4f}", (own) => [own.steps, own.losses[source]]);
+  }
+
+  function drawChart(id, layout, hover, seriesOf) {
+    const series = chosen.map((number) => [number, ...seriesOf(trials[number].curves)]).filter(([, , ys]) => ys);
+    const data = series.map(([number, xs, ys]) => trace(number, xs, ys, hover));
+    const last = Math.max(1, ...data.map((one) => one.x.at(-1)));
+    const text = chosen.length ? "of this source, these trials have none" : "no trial is chosen";
+    const note = { text, showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5, font: { size: 14 } };
+    const xaxis = { ...layout.xaxis, range: [-0.02 * last, 1.02 * last] };
+    const annotations = data.length ? [] : [note];
+    charts.draw(id, { data, layout: { ...layout, xaxis, annotations, uirevision: `${select.value} ${chosen}` } });
   }
 
   // A picture of a mark, with a line through it where a dash is given.
   function glyph(symbol, color, dash) {
     const holder = document.createElement("span");
     const line = dash ? `<line class="${dash}" x1="-16" x2="16" stroke-width="2.5"/>` : "";
-    holder.innerHTML = `<svg class="glyph" viewBox="${dash ? -16 : -6} -6 ${dash ? 32 : 12} 12" aria-hidden="true">${line}<path d="${shapes[symbol]}"/></svg>`;
+    const box = dash ? "-16 -6 32 12" : "-6 -6 12 12";
+    holder.innerHTML = `<svg class="glyph" viewBox="${box}" aria-hidden="true">${line}<path d="${shapes[symbol]}"/></svg>`;
     holder.firstChild.style.setProperty("--c", color);
     return holder.firstChild;
   }
@@ -98,8 +101,13 @@ const curves = (() => {
     for (const listener of listeners) listener();
   }
 
-  const has = (numbers) => numbers.length > 0 && numbers.every((number) => chosen.includes(number));
-  const drawable = (numbers) => numbers.filter((number) => trials[number].curves);
+  const drawable = (numbers) => numbers.filter((number) => trials[number].curves).slice(0, most);
+
+  // Whether all curves that there are of some trials are shown.
+  function has(numbers) {
+    const able = drawable(numbers);
+    return able.length > 0 && able.every((number) => chosen.includes(number));
+  }
 
   // Shows the curves of some trials, or hides them when all of them are shown; says what it did.
   function toggle(numbers) {
@@ -108,11 +116,11 @@ const curves = (() => {
     const hides = has(able);
     const rest = chosen.filter((number) => !able.includes(number));
     const all = hides ? rest : [...rest, ...able];
-    const gone = all.slice(0, Math.max(0, all.length - most)).filter((number) => chosen.includes(number));
+    const gone = all.slice(0, Math.max(0, all.length - most));
     chosen = all.slice(-most);
     status.textContent = gone.length ? `${gone.map(named).join(", ")} made room: at most ${most} are shown.` : "";
     show();
-    return hides ? "Its curves are hidden." : `Its curves are shown.${gone.length ? ` ${status.textContent}` : ""}`;
+    return hides ? "Its curves are hidden." : "Its curves are shown.";
   }
 
   chosen = shown;
@@ -120,5 +128,5 @@ const curves = (() => {
   chips.replaceChildren(...chosen.map(chipOf));
   charts.keepDrawn(draw);
   select.addEventListener("change", draw);
-  return { toggle, has: (numbers) => has(drawable(numbers)), onChange: (listener) => listeners.push(listener), escaped, symbols, glyph };
+  return { toggle, has, onChange: (listener) => listeners.push(listener), escaped, symbols, glyph };
 })();

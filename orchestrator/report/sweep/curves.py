@@ -31,7 +31,7 @@ def curve_values(records: SweepRecords) -> dict[str, Any]:
         setting = names.full(trial.arm, trial.setting)
         group = groups.setdefault(setting, len(groups))
         trials.append(_trial(trial, names, group, None if trial.curves is None else _curves(trial.curves, sources, steps)))
-    last = max((trial.step for trial in records.trials), default=1)
+    last = max((trial.step for trial in records.trials), default=0) or 1
     return {
         "sources": sources,
         "trials": trials,
@@ -63,13 +63,21 @@ def _trial(trial: TrialRecord, names: Names, group: int, curves: Mapping[str, An
 def _curves(curves: Curves, sources: Sequence[str], steps: _Steps) -> dict[str, Any]:
     return {
         "heldoutSteps": steps.number_of(curves.heldout_steps),
-        "heldout": [_rounded(100 * (curves.heldout[s] / curves.heldout[s][0] - 1), 3) if s in curves.heldout else None for s in sources],
+        "heldout": [_changes(curves.heldout.get(source)) for source in sources],
         "steps": steps.number_of(curves.steps),
-        "losses": [_rounded(curves.losses[s], 4) if s in curves.losses else None for s in sources],
+        "losses": [_rounded(curves.losses.get(source), 4) for source in sources],
     }
 
 
-def _rounded(values: Floats, digits: int) -> list[float | None]:
+def _changes(losses: Floats | None) -> list[float | None] | None:
+    """How far losses are from the first of them, in percent."""
+    return None if losses is None or len(losses) == 0 else _rounded(100 * (losses / losses[0] - 1), 3)
+
+
+def _rounded(values: Floats | None, digits: int) -> list[float | None] | None:
+    """Values as the page carries them, none where there is no number; none at all where there are no values."""
+    if values is None or not np.isfinite(values).any():
+        return None
     return [round(value, digits) if np.isfinite(value) else None for value in values.tolist()]
 
 

@@ -9,7 +9,7 @@ from orchestrator.report.sweep import costs, findings, law
 from orchestrator.report.sweep.curves import curve_values
 from orchestrator.report.sweep.quantities import hours_in_words, share_in_words
 from orchestrator.report.sweep.records import SweepRecords
-from orchestrator.report.sweep.scatter import frontier_values, general_sources
+from orchestrator.report.sweep.scatter import forgotten_sources, frontier_values
 from orchestrator.report.sweep.settings import names_of, setting_rows
 from orchestrator.report.sweep.trials import failures_by_class, states_of, trial_rows
 
@@ -37,7 +37,6 @@ def render_sweep_page(records: SweepRecords) -> str:
         "has_frontier": frontier is not None,
         "values": {"frontier": frontier_values(records, frontier) if frontier else None, "curves": curve_values(records)},
         "sources": list(records.roles),
-        "general_sources": general_sources(records.roles),
         "keys": list(names_of(records).keys.values()),
         "trials": trial_rows(records),
         "states": states_of(records),
@@ -56,6 +55,7 @@ def _of_frontier(records: SweepRecords, frontier: Frontier) -> dict[str, Any]:
     limit, fit, repetition = frontier.limit, frontier.law, frontier.repetition
     return {
         "warnings": list(frontier.warnings),
+        "general_sources": forgotten_sources(frontier, records.roles),
         "settings": setting_rows(frontier, names_of(records)),
         "num_draws": frontier.num_draws,
         "limit": share_in_words(limit.max_forgetting) if limit else None,

@@ -67,9 +67,9 @@ def hours_in_words(hours: float, most: float | None = None) -> str:
 
     Args:
         hours: to tell.
-        most: the largest of those that are told together, in a column; it decides how many digits all have.
+        most: the largest of those that are told together, in a column, which all have as many digits as it has, and one more.
     """
-    scale = hours if most is None else most
+    scale = hours if most is None else most / 10
     return number(hours, 0 if scale >= 99.95 or scale == 0 else 1 if scale >= 9.995 else 2 if scale >= 0.0995 else 3)
 
 
@@ -81,7 +81,7 @@ def value_in_words(key: str, value: Value) -> str:
         value: shares in percent, tokens in thousands and millions, other numbers with four significant digits.
     """
     if value is None or isinstance(value, bool):
-        return str(value).lower()
+        return "null" if value is None else str(value).lower()
     if isinstance(value, str):
         return value
     if key.endswith("_share") and 0 <= value <= 1:

@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestrator.frontier.estimates import Estimate, Frontier, Point
 from orchestrator.frontier.trials import Value
-from orchestrator.report.looks import escaped, layout, numbers
+from orchestrator.report.looks import layout, numbers
 from orchestrator.report.sweep.quantities import ends, estimate_in_words, share_in_words, tokens_in_words, value_in_words
 from orchestrator.report.sweep.records import SweepRecords
 from orchestrator.report.sweep.settings import CONTROL, UNTRAINED, Names, names_of
@@ -29,16 +29,15 @@ def frontier_values(records: SweepRecords, frontier: Frontier) -> dict[str, Any]
     return {
         "points": [_point(point, names, index, labelled) for point in frontier.points],
         "keys": [_key(key, name, frontier.points) for key, name in names.keys.items()],
-        "sources": [MEAN, *general_sources(records.roles)],
         "knee": frontier.knee.point if frontier.knee else None,
         "limit": None if limit is None else {"y": 100 * limit.max_forgetting, "text": f"limit {share_in_words(limit.max_forgetting)}"},
         "layout": _layout(),
     }
 
 
-def general_sources(roles: Mapping[str, str]) -> list[str]:
-    """The sources that are not the spec's, in order."""
-    return [name for name, role in roles.items() if role != "spec"]
+def forgotten_sources(frontier: Frontier, roles: Mapping[str, str]) -> list[str]:
+    """The general sources whose forgetting every point has, in the configuration's order."""
+    return [name for name in roles if all(name in point.forgetting_by_source for point in frontier.points)]
 
 
 def _point(point: Point, names: Names, index: Mapping[str, int], labelled: bool) -> dict[str, Any]:
@@ -46,7 +45,7 @@ def _point(point: Point, names: Names, index: Mapping[str, int], labelled: bool)
     return {
         "arm": point.arm,
         "name": names.full(point.arm, point.setting),
-        "label": escaped(names.short(point.arm, point.setting)) if labelled or point.is_on_front else "",
+        "label": names.short(point.arm, point.setting) if labelled or point.is_on_front else "",
         "x": _coordinate(point.uptake),
         "y": {source: _coordinate(estimate) for source, estimate in ys.items()},
         "facts": _facts(point, names),

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from orchestrator.frontier.estimates import Estimate, Point
 from orchestrator.frontier.trials import Value
 from orchestrator.report.sweep.records import SweepRecords, TrialRecord
-from orchestrator.report.sweep.scatter import general_sources
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _ESTIMATES = ("uptake", "forgetting", "uptake_over_control", "forgetting_over_control")
@@ -26,7 +25,7 @@ def ratios_csv(records: SweepRecords) -> str:
     estimates of its setting over all seeds with the ends of their intervals of 90 %, and what it cost. What is not known is left empty.
     """
     points = {trial: point for point in records.frontier.points for trial in point.trials} if records.frontier else {}
-    sources = general_sources(records.roles)
+    sources = [name for name, role in records.roles.items() if role != "spec"]
     rows = ([*_trial_cells(trial, records.keys, sources), *_setting_cells(points.get(trial.trial_id), trial)] for trial in records.trials)
     return _written([*_trial_columns(records.keys, sources), *_setting_columns()], rows)
 
@@ -56,7 +55,7 @@ def _trial_columns(keys: Sequence[str], sources: Sequence[str]) -> list[str]:
 def _trial_cells(trial: TrialRecord, keys: Sequence[str], sources: Sequence[str]) -> list[_Cell]:
     planned = [trial.spec_share, trial.spec_tokens, trial.spec_epochs, trial.total_tokens]
     measured = [trial.uptake, trial.forgetting, *[trial.forgetting_by_source.get(source) for source in sources]]
-    setting = [trial.setting.get(key) for key in keys]
+    setting: list[_Cell] = ["null" if key in trial.setting and trial.setting[key] is None else trial.setting.get(key) for key in keys]
     return [trial.trial_id, trial.arm, *setting, trial.seed, trial.state, trial.step, trial.steps, *planned, *measured]
 
 

@@ -5,10 +5,16 @@
   const state = document.getElementById("trials-state");
   const count = document.getElementById("trials-count");
   const status = document.getElementById("trials-status");
+  // What a cell can be found by: what it shows and is sorted by, the command itself, and nothing of buttons.
+  function textOf(cell) {
+    const text = cell.querySelector("code")?.textContent ?? (cell.querySelector("button") ? "" : cell.textContent);
+    return `${text}\n${cell.dataset.key ?? ""}`.toLowerCase();
+  }
+
   const rows = [...table.tBodies[0].rows].map((row) => ({
     row,
     number: Number(row.dataset.number),
-    text: [...row.cells].filter((cell) => !cell.querySelector("button")).map((cell) => `${cell.textContent}\n${cell.dataset.key ?? ""}`.toLowerCase()).join("\n"),
+    text: [...row.cells].map(textOf).join("\n"),
     state: row.querySelector(".state").lastChild.textContent.trim(),
     show: row.querySelector(".show"),
   }));

@@ -1,0 +1,121 @@
+"""What the page of a sweep says first."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.frontier.estimates import Estimate, Frontier, Limit
+from orchestrator.report.sweep.findings import cost_cards, finding_cards, headline, progress
+from orchestrator.report.sweep.records import SweepRecords
+from tests.support.sweep_records import MadeUpSweep, large_sweep, make_records, small_sweep
+from tests.support.typed import plain
+
+KNEE = 5  # in the small sweep: its share of 20 %
+
+
+def small_with(change: Callable[[Frontier], Frontier]) -> SweepRecords:
+    records = small_sweep()
+    assert records.frontier
+    return replace(records, frontier=change(records.frontier))
+
+
+def with_limit(limit: Limit | None) -> SweepRecords:
+    return small_with(lambda frontier: replace(frontier, limit=limit))
+
+
+def with_estimates(uptake: Estimate, forgetting: Estimate) -> SweepRecords:
+    """The small sweep with other figures at its knee."""
+
+    def change(frontier: Frontier) -> Frontier:
+        points = list(frontier.points)
+        points[KNEE] = replace(points[KNEE], uptake=uptake, forgetting=forgetting)
+        return replace(frontier, points=tuple(points))
+
+    return small_with(change)
+
+
+def test_the_headline_names_the_knee_what_it_costs_and_the_largest_share_within_the_limit() -> None:
+    assert plain(headline(small_sweep())) == (
+        "The knee of the front is at a spec share of 20 %: it takes up 14.6 % [14.0, 15.3] and forgets 0.7 % [0.6, 0.9], "
+        "for 1.90 GPU hours a run. The largest share that forgets at most 1 % is 28 % [26, 31]."
+    )
+
+
+def test_the_headline_of_a_sweep_of_several_keys_names_the_value_of_each() -> None:
+    assert "at spec share 15 %, total tokens 160 M, learning rate 3" in plain(headline(large_sweep()))
+
+
+def test_hours_of_ranks_without_gpus_are_called_rank_hours() -> None:
+    records = replace(small_sweep(), has_gpus=False)
+    assert "for 1.90 rank hours a run" in headline(records)
+    assert [card.title for card in cost_cards(records)][2] == "Rank hours"
+
+
+def test_without_a_knee_the_headline_says_so_and_names_the_most_uptake() -> None:
+    records = make_records(MadeUpSweep(has_knee=False))
+    assert plain(headline(records)).startswith("There is no knee. The most uptake is at a spec share of 50 %: it takes up 17.0 %")
+    assert [card.title for card in finding_cards(records)] == [
+        "Most uptake, spec share",
+        "Uptake at the most uptake",
+        "Forgetting at the most uptake",
+    ]
+
+
+def test_without_a_finished_trial_the_headline_claims_nothing() -> None:
+    records = make_records(MadeUpSweep(states={f"t{number:03d}": "running" for number in range(14)}))
+    assert records.frontier is None
+    assert headline(records) == "No trial of the spec has finished yet, so what the ratios do is not known."
+    assert list(finding_cards(records)) == []
+    assert [card.title for card in cost_cards(records)] == ["Trials finished", "GPU hours", "Wall time"]
+
+
+def test_overlapping_intervals_are_said_to_be_no_difference() -> None:
+    wide = with_estimates(Estimate(value=0.146, low=0.10, high=0.18), Estimate(value=0.007, low=-0.001, high=0.06))
+    said = "Its intervals overlap with those of spec share 10 % and spec share 50 %, so that this sweep does not tell them apart from it."
+    assert plain(headline(wide)).endswith(said)
+    assert "overlap" not in headline(small_sweep())
+
+
+@pytest.mark.parametrize(
+    ("forgetting", "said"),
+    [
+        (Estimate(value=0.007, low=0.006, high=0.009), "forgets 0.7 % [0.6, 0.9],"),
+        (Estimate(value=0.001, low=-0.001, high=0.003), "forgets 0.1 % [-0.1, 0.3], which may be nothing,"),
+        (Estimate(value=-0.003, low=-0.005, high=-0.001), "forgets nothing (-0.3 % [-0.5, -0.1]),"),
+        (Estimate(value=-0.003), "forgets nothing (-0.3 %),"),
+        (Estimate(value=0.003), "forgets 0.3 %,"),
+    ],
+)
+def test_forgetting_is_claimed_only_as_far_as_its_interval_shows_it(forgetting: Estimate, said: str) -> None:
+    assert said in plain(headline(with_estimates(Estimate(value=0.146), forgetting)))
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        (
+            Limit(max_forgetting=0.01, spec_share=None, is_open=False),
+            "Even the smallest share that was tried forgets more than the limit of 1 %.",
+        ),
+        (
+            Limit(max_forgetting=0.05, spec_share=Estimate(value=0.5), is_open=True),
+            "Even the largest share that was tried, 50.0 %, forgets no more than the limit of 5 %.",
+        ),
+    ],
+)
+def test_a_limit_that_lies_beyond_what_was_tried_is_told_as_such(limit: Limit, said: str) -> None:
+    assert plain(headline(with_limit(limit))).endswith(said)
+
+
+def test_a_knee_that_most_draws_put_elsewhere_is_doubted() -> None:
+    def change(frontier: Frontier) -> Frontier:
+        assert frontier.knee
+        return replace(frontier, knee=replace(frontier.knee, chosen={KNEE: 0.36, KNEE - 1: 0.64}))
+
+    assert plain(headline(small_with(change))).endswith("That is not sure: in 64 % of the draws the knee was elsewhere.")
+
+
+def test_trials_that_have_not_finished_are_counted_by_state() -> None:
+    assert progress(small_sweep()) == "11 of 14 trials have finished (1 running, 1 failed and 1 pruned). The frontier is of those."
+    assert progress(make_records(MadeUpSweep(states={}))) is None
