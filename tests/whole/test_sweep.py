@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -141,51 +141,40 @@ def test_a_trial_that_fails_for_good_stops_no_other_and_is_tried_again_when_aske
     assert page.returncode == 0, page.stderr
 
 
-@pytest.fixture
-def killed(folder: Path) -> Iterator[SweepDirectory]:
-    """A sweep whose command was killed outright while trials ran."""
-    sweep = SweepDirectory(folder / "sweeps" / "killed")
-    command = [MIDTRAIN, "sweep", *words(folder, "killed", "mixture.spec_share=0.1,0.25", "sweep.controls=false", **LONG)]
-    with (folder / "killed.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stdout=log, stderr=log)
-    wait_for(
-        lambda: (
-            sweep.exists and all(newest_step(sweep, entry.trial_id) > 15 for entry in read_trials(sweep)) and len(read_trials(sweep)) == 2
-        )
-    )
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    yield sweep
-
-
 def newest_step(sweep: SweepDirectory, trial: str) -> int:
     return max((line["step"] for line in read_lines(sweep.run(trial).metrics)), default=0)
 
 
-def test_a_command_that_is_killed_loses_no_more_than_the_steps_since_the_last_checkpoint(killed: SweepDirectory, folder: Path) -> None:
-    made = {entry.trial_id: newest_step(killed, entry.trial_id) for entry in read_trials(killed)}
-    wait_for(
-        lambda: not set(states(killed, folder).values()) & {"running", "starting"}
-    )  # its trials save first, as nobody is left to lead them
-    done = midtrain("resume", str(killed.root), folder=folder)
-    assert done.returncode == 0, done.stderr
-    assert set(states(killed, folder).values()) == {"finished"}
-    for name, begun in starts(killed).items():
-        assert begun[0] == 0 and len(begun) == 2
-        assert begun[1] >= made[name] // 10 * 10
+def have_begun(sweep: SweepDirectory, past: int) -> bool:
+    """Whether both of its trials are past a step."""
+    entries = read_trials(sweep) if sweep.exists else []
+    return len(entries) == 2 and all(newest_step(sweep, entry.trial_id) > past for entry in entries)
 
 
-def test_a_command_that_is_asked_to_stop_has_its_trials_save(folder: Path) -> None:
-    sweep = SweepDirectory(folder / "sweeps" / "asked")
-    command = [MIDTRAIN, "sweep", *words(folder, "asked", "mixture.spec_share=0.1,0.25", "sweep.controls=false", **LONG)]
-    process = subprocess.Popen(command, cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: sweep.exists and len(read_trials(sweep)) == 2 and all(newest_step(sweep, e.trial_id) > 3 for e in read_trials(sweep)))
+def test_a_command_that_is_killed_or_asked_to_stop_loses_no_more_than_the_steps_since_the_last_checkpoint(folder: Path) -> None:
+    sweep = SweepDirectory(folder / "sweeps" / "broken")
+    command = ["sweep", *words(folder, "broken", "mixture.spec_share=0.1,0.25", "sweep.controls=false", **LONG)]
+    with (folder / "broken.log").open("wb") as log:
+        process = subprocess.Popen([MIDTRAIN, *command], cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stdout=log, stderr=log)
+    wait_for(lambda: have_begun(sweep, past=15))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    made = {entry.trial_id: newest_step(sweep, entry.trial_id) for entry in read_trials(sweep)}
+    wait_for(lambda: not set(states(sweep, folder).values()) & {"running", "starting"})  # they save, as nobody is left to lead them
+    going_on = [MIDTRAIN, "resume", str(sweep.root)]
+    process = subprocess.Popen(going_on, cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: have_begun(sweep, past=max(made.values()) + 3))
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 75
     assert "every trial that ran is saved. Go on with: midtrain resume" in said
-    stops = [line for lines in ledgers(sweep).values() for line in lines if line["event"] == "stop"]
-    assert len(stops) == 2 and all("which is saved" in line["reason"] for line in stops)
+    done = midtrain("resume", str(sweep.root), folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert set(states(sweep, folder).values()) == {"finished"}
+    for name, lines in ledgers(sweep).items():
+        first, second, third = (line["from_step"] for line in lines if line["event"] == "start")
+        assert first == 0 and second >= made[name] // 10 * 10
+        assert [line["step"] for line in lines if line["event"] == "stop" and "which is saved" in line["reason"]][-1] == third
 
 
 def test_a_sampler_proposes_is_told_and_stops_what_others_dominate(folder: Path) -> None:
