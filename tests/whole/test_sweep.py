@@ -162,11 +162,11 @@ def test_a_command_that_is_killed_or_asked_to_stop_loses_no_more_than_the_steps_
     made = {entry.trial_id: newest_step(sweep, entry.trial_id) for entry in read_trials(sweep)}
     wait_for(lambda: not set(states(sweep, folder).values()) & {"running", "starting"})  # they save, as nobody is left to lead them
     going_on = [MIDTRAIN, "resume", str(sweep.root)]
-    process = subprocess.Popen(going_on, cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stderr=subprocess.PIPE, text=True)
+    stopping = subprocess.Popen(going_on, cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: have_begun(sweep, past=max(made.values()) + 3))
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 75
+    stopping.send_signal(signal.SIGINT)
+    _, said = stopping.communicate(timeout=60)
+    assert stopping.returncode == 75
     assert "every trial that ran is saved. Go on with: midtrain resume" in said
     done = midtrain("resume", str(sweep.root), folder=folder)
     assert done.returncode == 0, done.stderr
