@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from orchestrator.runs.lines import read_lines
+from orchestrator.sweep.directory import SweepDirectory, read_trials
 from tests.chaos.breaking import STEPS, finishes, last_step, wait_for
 from tests.clusters.launched import GRACE_SECONDS, attempts, log, midtrain, status, wait_for_attempt, wait_for_state, wait_for_step, words
 from tests.support.waiting import gone
@@ -186,15 +187,18 @@ def nodes_have_answered() -> bool:
 
 def test_an_array_runs_as_many_side_by_side_on_a_node_as_its_cap_says(folder: Path) -> None:
     run = folder / "runs" / "several"
-    changes = {
+    changes: dict[str, object] = {
         "scheduling.world_size": 1,
         "launch.at_once": 2,
         "launch.exclude": "[n2]",
         "mixture.total_tokens": 12 * 128,
         "evaluation.every_steps": 12,
     }
-    launch(run, folder, "--vary", "mixture.spec_share=0.1,0.2,0.3", changes=changes | {"checkpoints.every_steps": 12})
-    runs = [run.with_name(f"several-spec_share-{share}") for share in ("0.1", "0.2", "0.3")]
+    shares = "mixture.spec_share=0.1,0.2,0.3"
+    sweep = SweepDirectory(folder / "sweeps" / "several")
+    changes |= {"checkpoints.every_steps": 12, "sweep.dir": sweep.root, "sweep.controls": "false"}
+    launch(run, folder, "--sweep", shares, changes=changes)
+    runs = [sweep.run(entry.trial_id).root for entry in read_trials(sweep)]
     most = 0
 
     def are_done() -> bool:
