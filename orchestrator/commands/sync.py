@@ -7,6 +7,7 @@ from orchestrator.checkpoints.store import committed_directories
 from orchestrator.commands.console import Console
 from orchestrator.config.load import read_config
 from orchestrator.errors import ConfigError, InfrastructureError, RunExistsError
+from orchestrator.runs.attempts import newest_start
 from orchestrator.runs.companion import last_words
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
@@ -17,7 +18,7 @@ from orchestrator.tracking.wandb_id import wandb_id
 
 
 def sync(run: RunDirectory, *, timeout_seconds: float) -> dict[str, Any]:
-    """Push what W&B lacks of metrics.jsonl, whatever the run's own mode is, and before it the checkpoints that the second home lacks.
+    """Push what W&B lacks of a run, whatever the run's own mode is, and before it the checkpoints that the second home lacks.
 
     Args:
         run: its directory.
@@ -50,10 +51,11 @@ def _sync_wandb(run: RunDirectory, timeout_seconds: float) -> dict[str, Any]:
     if is_held(run.wandb_lock):
         raise RunExistsError(f"{run.root} is being mirrored to W&B by another process. Run `midtrain sync` when its attempt has ended.")
     lines = list(read_lines(run.metrics))
-    code = finish_mirror(start_mirror(run, "online", timeout_seconds), run, timeout_seconds) if lines else 0
+    has_begun = bool(lines) or newest_start(run) > 0  # why a run stopped before its first line is worth knowing, too
+    code = finish_mirror(start_mirror(run, "online", timeout_seconds), run, timeout_seconds) if has_begun else 0
     if code:
         why = last_words(run.wandb_log, code)
-        message = f"W&B does not have all {len(lines)} lines of {run.metrics}: {why} Run it again; nothing is sent twice."
+        message = f"W&B does not have all of {run.root}, with {len(lines)} lines: {why} Run it again; no line is sent twice."
         raise ConfigError(message) if code == ConfigError.exit_code else InfrastructureError(message)
     return {
         "project": config.tracking.project,

@@ -42,6 +42,9 @@ class TrackingConfig:
 
     wandb: Literal["off", "offline", "online"]
     project: str
+    group: Annotated[str, Field(min_length=1, max_length=128)] | None  # of the run there, such as a sweep; null: the run's name
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...]  # of the run there
+    system_metrics: bool  # W&B's own figures of the machine that the command runs on: CPU, GPU, memory, disk, network
     finish_seconds: NotNegative  # how long the end of training waits for W&B; `midtrain sync` pushes what is left
 
 

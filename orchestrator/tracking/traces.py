@@ -30,12 +30,24 @@ def remove_folder(run: RunDirectory) -> None:
 
 
 def kill_children(parent: int) -> None:
-    """Kill the processes that a process has started. W&B's own one has a session to itself, so that no process group holds both."""
+    """Kill the processes that a process has started, and those that they have. W&B's own one, which has another to sample the machine,
+    has a session to itself, so that no process group holds them all."""
+    children = _children()
+    below = children.pop(parent, [])
+    for child in below:  # grows
+        below += children.pop(child, [])
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.kill(child, signal.SIGKILL)
+
+
+def _children() -> dict[int, list[int]]:
+    """The children of every process."""
+    children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended meanwhile
-            _, parent_of_it, *_ = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            if int(parent_of_it) == parent:
-                os.kill(int(stat.parent.name), signal.SIGKILL)
+            _, parent, *_ = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            children.setdefault(int(parent), []).append(int(stat.parent.name))
+    return children
 
 
 def _link(run: RunDirectory) -> Path:

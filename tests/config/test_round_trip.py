@@ -168,7 +168,12 @@ def configs(draw: st.DrawFn) -> Config:
         ),
         evaluation=EvaluationConfig(every_steps=draw(counts), max_sequences=draw(counts)),
         tracking=TrackingConfig(
-            wandb=draw(st.sampled_from(["off", "offline", "online"])), project=draw(texts), finish_seconds=draw(st.floats(0, 1e6))
+            wandb=draw(st.sampled_from(["off", "offline", "online"])),
+            project=draw(texts),
+            group=draw(st.none() | st.text(min_size=1, max_size=8)),
+            tags=tuple(draw(st.lists(st.text(min_size=1, max_size=8), max_size=3))),
+            system_metrics=draw(st.booleans()),
+            finish_seconds=draw(st.floats(0, 1e6)),
         ),
         scheduling=draw(schedulings()),
     )
@@ -223,7 +228,7 @@ def test_any_text_reads_back_equal(file: Path, text: str) -> None:
     config = load_smallest()
     changed = replace(
         config,
-        tracking=TrackingConfig(wandb="off", project=text, finish_seconds=30.0),
+        tracking=replace(config.tracking, project=text),
         model=replace(config.model, description=f"a {text} b"),
     )
     assert round_trip(changed, file) == changed

@@ -19,7 +19,7 @@ from tests.tracking.stand_in import Behaviour, StandIn
 
 
 def configured(wandb: Literal["off", "offline", "online"]) -> TrackingConfig:
-    return TrackingConfig(wandb=wandb, project="midtrain", finish_seconds=1)
+    return TrackingConfig(wandb=wandb, project="midtrain", group=None, tags=(), system_metrics=False, finish_seconds=1)
 
 
 @pytest.mark.parametrize("mode", ["off", "offline"])

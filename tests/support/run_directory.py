@@ -101,11 +101,12 @@ def write_run(folder: Path, made_up: MadeUpRun | None = None) -> RunDirectory:
     return run
 
 
-def write_checkpoint(run: RunDirectory, step: int) -> None:
+def write_checkpoint(run: RunDirectory, step: int, **facts: object) -> None:
     """A committed checkpoint without state."""
     directory = step_directory(run.checkpoints, step)
     directory.mkdir(parents=True)
-    manifest = json.dumps({"step": step, "files": []}).encode()
+    known = {"kind": "science", "world_size": 2, "tokens": [step * _SEQUENCES * _LENGTH], "files": []}
+    manifest = json.dumps({"step": step, **known, **facts}).encode()
     (directory / MANIFEST).write_bytes(manifest)
     commit = {"step": step, "manifest": xxhash.xxh3_128_hexdigest(manifest)}
     (directory / COMMIT).write_text(json.dumps(commit))

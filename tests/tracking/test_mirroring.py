@@ -1,10 +1,6 @@
 """W&B gets every line once, however often a run is stopped and rewound."""
 
-import json
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import psutil
 import pytest
@@ -13,19 +9,9 @@ from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
 from orchestrator.tracking.mirroring import mirroring
 from orchestrator.tracking.wandb_id import keep_wandb_id, wandb_id
-from tests.tracking.mirrored import KEY, folder_of, log, processes_of, tracking, wait_for
+from tests.tracking.inspected import offline_steps
+from tests.tracking.mirrored import KEY, NUM_PROCESSES, folder_of, log, processes_of, tracking, wait_for
 from tests.tracking.stand_in import StandIn
-
-
-def offline_steps(run: RunDirectory) -> list[list[int]]:
-    """The steps in each of a run's offline files, as W&B's own reader finds them."""
-    found = []
-    for file in sorted(run.wandb.glob(f"offline-run-*/run-{wandb_id(run)}.wandb")):
-        words = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", str(file), "--json"]
-        output = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        records = [json.loads(line) for line in output.splitlines()]
-        found.append([record["history"]["item"]["_step"] for record in records if record["type"] == "history"])
-    return found
 
 
 def test_the_id_is_chosen_once_unless_it_came_with_a_checkpoint(run: RunDirectory) -> None:
@@ -45,7 +31,7 @@ def test_online_lines_arrive_while_they_are_written_and_all_are_there_at_the_end
         log(run, range(3))
         wait_for(lambda: bool(service.runs))
         folder = folder_of(run)
-        assert len(processes_of(run, folder)) == 2
+        wait_for(lambda: len(processes_of(run, folder)) == NUM_PROCESSES)
         log(run, range(3, 8), from_step=2)
     assert list(service.runs) == [wandb_id(run)]
     assert service.steps() == list(range(8))

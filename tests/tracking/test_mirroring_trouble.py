@@ -17,7 +17,7 @@ from orchestrator.errors import InterruptedRunError
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
 from orchestrator.tracking.mirroring import mirroring
-from tests.tracking.mirrored import folder_of, log, processes_of, tracking, wait_for
+from tests.tracking.mirrored import NUM_PROCESSES, folder_of, log, processes_of, tracking, wait_for
 from tests.tracking.stand_in import Behaviour, StandIn
 
 DRIVER = """
@@ -166,7 +166,7 @@ def test_when_the_driver_is_killed_the_mirror_ends_by_itself(run: RunDirectory, 
         wait_for(lambda: service.requests > 0)
         service.behaviour = behaviour
         folder = folder_of(run)
-        assert len(processes_of(run, folder)) == 2
+        wait_for(lambda: len(processes_of(run, folder)) == NUM_PROCESSES)
         log(run, range(5))
     finally:
         driver.kill()

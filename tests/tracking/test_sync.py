@@ -50,7 +50,7 @@ def test_a_service_that_does_not_take_the_lines_in_time_is_infrastructure(
 ) -> None:
     log(run, range(3))
     service.behaviour = behaviour
-    with pytest.raises(InfrastructureError, match=r"W&B does not have all 3 lines .*wandb\.log"):
+    with pytest.raises(InfrastructureError, match=r"W&B does not have all of .* 3 lines: .*wandb\.log"):
         sync(run, timeout_seconds=2)
 
 
