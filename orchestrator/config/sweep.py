@@ -12,7 +12,7 @@ OWN_KEYS = ("spec_epochs", "unique_spec_tokens", "start_step")  # of the sweep, 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
-class Interval:
+class IntervalConfig:
     """Numbers between two, for the sampler to choose from."""
 
     low: float
@@ -56,7 +56,7 @@ class SweepConfig:
     """Runs over ratios, lengths and seeds, with their control arms."""
 
     dir: Folder | None  # the sweep's directory; null: sweeps/<run.name>
-    vary: dict[str, tuple[Value, ...] | Interval]  # key -> values: all combinations are trained
+    vary: dict[str, tuple[Value, ...] | IntervalConfig]  # key -> values: all combinations are trained
     trials: tuple[dict[str, Value], ...]  # instead: what each trial changes
     seeds: Annotated[tuple[CountOrNone, ...], Field(min_length=1)]  # of the data order and of training, the same for every setting
     hold: Literal["total_tokens", "spec_tokens", "epochs", "updates"]  # what stays as configured when other things vary
@@ -74,7 +74,7 @@ class SweepConfig:
     tokens_per_second_per_rank: Positive | None  # for the estimate of the cost; null: measured, or computed from the model
 
     def __post_init__(self) -> None:
-        intervals = [key for key, values in self.vary.items() if isinstance(values, Interval)]
+        intervals = [key for key, values in self.vary.items() if isinstance(values, IntervalConfig)]
         if self.vary and self.trials:
             raise ValueError(f"vary={', '.join(self.vary)} and trials exclude each other. Leave one out.")
         if intervals and self.sampler is None:

@@ -9,11 +9,11 @@ from hydra.errors import HydraException
 
 from orchestrator.config.load import SWEEP, compose_values
 from orchestrator.config.schema import Config
-from orchestrator.config.sweep import Interval, SweepConfig, Value
+from orchestrator.config.sweep import IntervalConfig, SweepConfig, Value
 from orchestrator.config.validation import validated
 from orchestrator.errors import ConfigError
 
-Values = tuple[Value, ...] | Interval
+Values = tuple[Value, ...] | IntervalConfig
 
 
 def load_sweep(overrides: Sequence[str]) -> tuple[dict[str, Any], SweepConfig, list[str]]:
@@ -79,15 +79,15 @@ def _several(override: str, parsed: Override) -> Values:
         low, high = value.start, value.end
         integer = isinstance(low, int) and isinstance(high, int)
         given = {"low": low, "high": high, "log": "log" in value.tags, "integer": integer}
-        return validated(Interval, given, f"{SWEEP}.vary.{parsed.key_or_group}")
+        return validated(IntervalConfig, given, f"{SWEEP}.vary.{parsed.key_or_group}")
     raise ConfigError(f"{override}: a sweep takes values (key=a,b), range(…) or interval(…). Write it as one of them.")
 
 
 def _first(several: Values) -> Value:
-    return several.low if isinstance(several, Interval) else several[0]
+    return several.low if isinstance(several, IntervalConfig) else several[0]
 
 
 def _plain(several: Values) -> Any:
-    if isinstance(several, Interval):
+    if isinstance(several, IntervalConfig):
         return {"low": several.low, "high": several.high, "log": several.log, "integer": several.integer}
     return list(several)

@@ -10,6 +10,7 @@ import xxhash
 from orchestrator.sweep.settings import SPEC, TrialWish, Value
 
 _LABEL_CHARACTERS, _HASH_CHARACTERS = 64, 8
+_TAG_CHARACTERS = 64  # that W&B takes
 _MEASURED = ("corpus", "shards", "evaluation")
 
 
@@ -27,6 +28,12 @@ def trial_id(wish: TrialWish, values: Mapping[str, Any], plan_fingerprint: str) 
     content = [plan_fingerprint, model, training, values["evaluation"]["max_sequences"], values["shards"]["packing"], attention]
     digest = xxhash.xxh3_64_hexdigest(json.dumps(content, sort_keys=True).encode())[:_HASH_CHARACTERS]
     return f"{_label(wish)}-{digest}"
+
+
+def tags_of(wish: TrialWish) -> list[str]:
+    """What W&B's runs of a sweep can be told apart by: the arm, each value, and the seed."""
+    values = [f"{key.rpartition('.')[2]}={_short(value)}" for key, value in wish.setting.items()]
+    return [tag[:_TAG_CHARACTERS] for tag in (wish.arm, *values, f"seed={wish.seed}")]
 
 
 def frame(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config.sweep import Interval, SamplerConfig
+from orchestrator.config.sweep import IntervalConfig, SamplerConfig
 from orchestrator.sweep.settings import Setting, Value
 
 _STUDY = "sweep"
@@ -15,7 +15,7 @@ _DIRECTIONS = ("maximize", "minimize")  # uptake, forgetting
 class Sampler:
     """A study of one sweep. It knows what was asked and told before, by whichever command."""
 
-    def __init__(self, path: Path, vary: Mapping[str, tuple[Value, ...] | Interval], config: SamplerConfig) -> None:
+    def __init__(self, path: Path, vary: Mapping[str, tuple[Value, ...] | IntervalConfig], config: SamplerConfig) -> None:
         """
         Args:
             path: of the study's file, made when it is not there.
@@ -70,8 +70,8 @@ class Sampler:
         self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
 
 
-def _distribution(optuna: Any, values: tuple[Value, ...] | Interval) -> Any:
-    if not isinstance(values, Interval):
+def _distribution(optuna: Any, values: tuple[Value, ...] | IntervalConfig) -> Any:
+    if not isinstance(values, IntervalConfig):
         return optuna.distributions.CategoricalDistribution(values)
     if values.integer:
         return optuna.distributions.IntDistribution(int(values.low), int(values.high), log=values.log)

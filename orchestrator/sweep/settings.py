@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from orchestrator.config.sweep import OWN_KEYS, Interval, SweepConfig
+from orchestrator.config.sweep import OWN_KEYS, IntervalConfig, SweepConfig
 from orchestrator.config.sweep import Value as Value
 from orchestrator.errors import ConfigError
 
@@ -53,10 +53,10 @@ def wishes_of(sweep: SweepConfig) -> list[TrialWish]:
 
 def middle(sweep: SweepConfig) -> dict[str, Value]:
     """A setting in the middle of everything that a sampler may choose."""
-    return {key: _middle(values) if isinstance(values, Interval) else values[len(values) // 2] for key, values in sweep.vary.items()}
+    return {key: _middle(values) if isinstance(values, IntervalConfig) else values[len(values) // 2] for key, values in sweep.vary.items()}
 
 
-def _middle(interval: Interval) -> float:
+def _middle(interval: IntervalConfig) -> float:
     value = math.sqrt(interval.low * interval.high) if interval.log else (interval.low + interval.high) / 2
     return round(value) if interval.integer else value
 
@@ -64,7 +64,7 @@ def _middle(interval: Interval) -> float:
 def _lists(sweep: SweepConfig) -> Iterator[Sequence[Value]]:
     """The values of each key; the sampler has its own for those of intervals."""
     for values in sweep.vary.values():
-        if not isinstance(values, Interval):
+        if not isinstance(values, IntervalConfig):
             yield values
 
 
@@ -81,7 +81,7 @@ def control_setting(setting: Setting) -> dict[str, Value]:
 def varies(sweep: SweepConfig, key: str) -> bool:
     """Whether trials with the spec differ in a key."""
     values = sweep.vary.get(key, ())
-    return isinstance(values, Interval) or len(values) > 1 or len({setting.get(key) for setting in sweep.trials}) > 1
+    return isinstance(values, IntervalConfig) or len(values) > 1 or len({setting.get(key) for setting in sweep.trials}) > 1
 
 
 def _refuse(key: str) -> None:

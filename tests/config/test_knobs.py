@@ -13,7 +13,7 @@ from orchestrator.config import schema
 from orchestrator.config.data import SourceConfig
 from orchestrator.config.load import load_config
 from orchestrator.config.operation import SchedulingConfig
-from orchestrator.config.sweep import EarlyStoppingConfig, Interval, ProxyConfig, SamplerConfig, SweepConfig
+from orchestrator.config.sweep import EarlyStoppingConfig, IntervalConfig, ProxyConfig, SamplerConfig, SweepConfig
 from orchestrator.config.training import LoraConfig, NumericsConfig, OffloadConfig
 from orchestrator.config.varied import load_sweep
 from orchestrator.resources import resource
@@ -34,7 +34,7 @@ CLASSES = {
     "training.numerics": NumericsConfig,
     "training.offload": OffloadConfig,
     **WITHIN_SCHEDULING,
-    "sweep.vary": Interval,
+    "sweep.vary": IntervalConfig,
     "sweep.sampler": SamplerConfig,
     "sweep.early_stopping": EarlyStoppingConfig,
     "sweep.proxy": ProxyConfig,

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from orchestrator.config.sweep import Interval, SamplerConfig, Value
+from orchestrator.config.sweep import IntervalConfig, SamplerConfig, Value
 from orchestrator.sweep.sampler import Sampler
 
-VARY: dict[str, tuple[Value, ...] | Interval] = {
-    "mixture.spec_share": Interval(low=0.01, high=0.5, log=True),
-    "training.micro_batch": Interval(low=1, high=8, integer=True),
+VARY: dict[str, tuple[Value, ...] | IntervalConfig] = {
+    "mixture.spec_share": IntervalConfig(low=0.01, high=0.5, log=True),
+    "training.micro_batch": IntervalConfig(low=1, high=8, integer=True),
     "x": (1, None),
 }
 CONFIG = SamplerConfig(settings=6, random_settings=3)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.load import load_config
-from orchestrator.config.sweep import Interval
+from orchestrator.config.sweep import IntervalConfig
 from orchestrator.config.varied import load_sweep, split_varied, values_of
 from orchestrator.errors import ConfigError
 from tests.support.tiny import overrides
@@ -23,12 +23,12 @@ def test_a_value_is_fixed_and_several_are_varied() -> None:
 @pytest.mark.parametrize(
     ("text", "interval"),
     [
-        ("interval(0.01,0.5)", Interval(low=0.01, high=0.5)),
-        ("tag(log,interval(1e-5,1e-3))", Interval(low=1e-5, high=1e-3, log=True)),
-        ("int(interval(1,8))", Interval(low=1, high=8, integer=True)),
+        ("interval(0.01,0.5)", IntervalConfig(low=0.01, high=0.5)),
+        ("tag(log,interval(1e-5,1e-3))", IntervalConfig(low=1e-5, high=1e-3, log=True)),
+        ("int(interval(1,8))", IntervalConfig(low=1, high=8, integer=True)),
     ],
 )
-def test_an_interval_is_for_the_sampler(text: str, interval: Interval) -> None:
+def test_an_interval_is_for_the_sampler(text: str, interval: IntervalConfig) -> None:
     assert split_varied([f"a.b={text}"]) == ([], {"a.b": interval})
     assert values_of("a.b", text) == interval
 

@@ -17,7 +17,7 @@ from orchestrator.mixture.summary import summarise
 from orchestrator.sweep import settings
 from orchestrator.sweep.budgets import Asked, Configured, solve
 from orchestrator.sweep.directory import SweepDirectory, TrialEntry
-from orchestrator.sweep.identity import trial_id
+from orchestrator.sweep.identity import tags_of, trial_id
 from orchestrator.sweep.matching import Match, Supplied, match
 from orchestrator.sweep.settings import CONTROL, EPOCHS, SHARE, START, UNIQUE, TrialWish, varies
 from orchestrator.sweep.stored import Stored
@@ -47,7 +47,17 @@ class Trial:
 
 
 class Design:
-    """A sweep, before anything of it is made."""
+    """A sweep, before anything of it is made.
+
+    Attributes:
+        stored: what it is made of.
+        sweep: its settings.
+        base: the run that is varied.
+    """
+
+    stored: Stored
+    sweep: SweepConfig
+    base: Config
 
     def __init__(self, stored: Stored) -> None:
         """
@@ -121,7 +131,8 @@ class Design:
         values, matches = self._matched(values) if self.sweep.proxy else (values, [])
         plan = plan_run(validated(Config, values))
         name = trial_id(wish, values, plan.fingerprint)
-        named = {"run.name": name, "run.dir": str(self.directory.run(name).root)}
+        tracked = {"tracking.group": self.directory.root.name, "tracking.tags": [*values["tracking"]["tags"], *tags_of(wish)]}
+        named = {"run.name": name, "run.dir": str(self.directory.run(name).root), **tracked}
         config = validated(Config, with_values(values, named))
         made = {row["name"]: row["epochs"] for row in summarise(plan)["sources"]}
         as_made = [replace(one, epochs=made[one.source]) for one in matches]  # of whole sequences
