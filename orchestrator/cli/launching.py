@@ -63,6 +63,7 @@ def status(
     """Tell how runs stand, there and on their platforms: how far, how fast, why they stopped. Submits again what a platform gave up."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.status import all_statuses, show_seconds, show_statuses
+    from orchestrator.commands.sweeping.watching import sweep_lines
     from orchestrator.commands.watching import submit_again
 
     console = Console()
@@ -74,6 +75,8 @@ def status(
         print_json(statuses[0] if run else statuses)
     else:
         show_statuses(statuses, console)
+        for line in [] if run else sweep_lines(Path("sweeps")):
+            console.say(line)
         if run:
             show_seconds(statuses[0], console)
 
@@ -98,11 +101,16 @@ def logs(
 
 @app.command()
 def stop(run: Run, now: Annotated[bool, typer.Option("--now", help="End its job at once, without a save.")] = False) -> None:
-    """Have a run save and stop, wherever it runs. `midtrain resume` goes on with it."""
+    """Have a run or a sweep save and stop, wherever it runs. `midtrain resume` goes on with it."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.stopping import stop
     from orchestrator.runs.directory import RunDirectory
 
+    if (sweep := sweep_at(run)) is not None:
+        from orchestrator.commands.sweeping.stopping import stop_sweep
+
+        stop_sweep(sweep, Console(), now=now)
+        return
     stop(RunDirectory(run.absolute()), Console(), now=now)
 
 
@@ -158,8 +166,9 @@ def _resume_sweep(sweep: "SweepDirectory", overrides: list[str] | None, *, retry
 
 
 def _sweep_status(sweep: "SweepDirectory", console: "Console", *, watch: bool, as_json: bool) -> None:
-    from orchestrator.commands.sweeping.watching import show_status, sweep_status, watch_sweep
+    from orchestrator.commands.sweeping.watching import show_status, sweep_status, tend, watch_sweep
 
+    tend(sweep, console)
     if as_json:
         print_json(sweep_status(sweep))
     elif watch:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.words import AsJson, Overrides, app, config_of, print_json
+from orchestrator.cli.words import AsJson, Overrides, app, config_of, print_json, sweep_at
 
 UntilStep = Annotated[
     int | None, typer.Option(min=1, help="Stop after this step, saved; `midtrain resume` goes on. None: at the end of the plan.")
@@ -96,7 +96,7 @@ def replay(
 
 @app.command()
 def sync(
-    run: Annotated[Path, typer.Argument(help="The run's directory.")],
+    run: Annotated[Path, typer.Argument(help="A run's or a sweep's directory.")],
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for each.", min=1)] = 600,
     as_json: AsJson = False,
 ) -> None:
@@ -105,8 +105,15 @@ def sync(
     from orchestrator.commands.sync import show_sync, sync
     from orchestrator.runs.directory import RunDirectory
 
-    synced = sync(RunDirectory(run.absolute()), timeout_seconds=timeout)
-    if as_json:
-        print_json(synced)
+    if (sweep := sweep_at(run)) is not None:
+        from orchestrator.sweep.directory import read_trials
+
+        runs = [sweep.run(entry.trial_id) for entry in read_trials(sweep)]
     else:
-        show_sync(synced, Console())
+        runs = [RunDirectory(run.absolute())]
+    synced = [sync(one, timeout_seconds=timeout) for one in runs]
+    if as_json:
+        print_json(synced if sweep else synced[0])
+    else:
+        for one in synced:
+            show_sync(one, Console())

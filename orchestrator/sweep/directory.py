@@ -41,6 +41,10 @@ class SweepDirectory:
         return self.root / ".lock"
 
     @property
+    def stop_request(self) -> Path:
+        return self.root / ".stop"
+
+    @property
     def report(self) -> Path:
         return self.root / "report.html"
 

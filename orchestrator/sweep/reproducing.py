@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_OF_THE_SWEEP = ("run.name", "run.dir", "tracking.group", "tracking.tags")
+_OF_THE_SWEEP = ("run.name", "run.dir", "tracking.group", "tracking.tags", "checkpoints.second_home")
 _WHOLE = ("mixture.unique_tokens", "mixture.max_epochs", "mixture.ratios", "mixture.source_tokens", "mixture.source_epochs")
 
 

@@ -133,6 +133,8 @@ class Design:
         name = trial_id(wish, values, plan.fingerprint)
         tracked = {"tracking.group": self.directory.root.name, "tracking.tags": [*values["tracking"]["tags"], *tags_of(wish)]}
         named = {"run.name": name, "run.dir": str(self.directory.run(name).root), **tracked}
+        if home := values["checkpoints"]["second_home"]:
+            named["checkpoints.second_home"] = f"{home.rstrip('/')}/{name}"
         config = validated(Config, with_values(values, named))
         made = {row["name"]: row["epochs"] for row in summarise(plan)["sources"]}
         as_made = [replace(one, epochs=made[one.source]) for one in matches]  # of whole sequences

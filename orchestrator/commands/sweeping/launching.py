@@ -7,7 +7,7 @@ from orchestrator.commands.launching import existing
 from orchestrator.commands.submitting import Candidate, How, Where, submit
 from orchestrator.commands.sweeping.costing import show_cost
 from orchestrator.commands.sweeping.designing import Design, Trial
-from orchestrator.commands.sweeping.making import add, make_sweep
+from orchestrator.commands.sweeping.making import add, only_command, write_sweep
 from orchestrator.commands.sweeping.showing import show_trials
 from orchestrator.config.load import read_config
 from orchestrator.config.varied import load_sweep
@@ -43,7 +43,9 @@ def launch_sweep(platform: str, overrides: Sequence[str], console: Console, *, h
     show_trials(trials, design, aside)
     show_cost(trials, trials, design, aside)
     if how is not How.PRINT:
-        add(make_sweep(design, of_run), trials)
+        with only_command(design.directory):
+            write_sweep(design.directory, design, of_run)
+            add(design.directory, trials)
     candidates = [_candidate(trial) for trial in trials]
     where = Where(name=design.directory.root.name, platform=platform, profile=profile, settings=settings)
     submit(candidates, where, console, how=how)

@@ -1,6 +1,7 @@
 """A sweep's directory: made whole or not at all, with a run directory for each trial, and only ever added to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.commands.sweeping.designing import Design, Trial
@@ -8,34 +9,49 @@ from orchestrator.config.load import dump_config
 from orchestrator.errors import InfrastructureError, RunExistsError
 from orchestrator.mixture.plan_file import write_plan
 from orchestrator.runs.directory import create_run
+from orchestrator.runs.locks import only_holder
 from orchestrator.sweep.directory import SweepDirectory, add_trials, enter_command, read_trials
 from orchestrator.sweep.identity import frame
 from orchestrator.sweep.stored import read_stored, write_stored
 
 
-def make_sweep(design: Design, words: Sequence[str]) -> SweepDirectory:
-    """Make a sweep's directory, or go on with the one that is there.
+@contextmanager
+def only_command(sweep: SweepDirectory) -> Iterator[None]:
+    """Hold a sweep, whose directory is made if need be, while a command changes it.
+
+    Raises:
+        RunExistsError: there is something else, or another command holds it.
+        InfrastructureError: it cannot be made.
+    """
+    if sweep.root.exists() and not sweep.exists and any(sweep.root.iterdir()):
+        raise RunExistsError(f"{sweep.root} exists and is not a sweep. Set sweep.dir or run.name to a new one; nothing was changed.")
+    try:
+        sweep.trials.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InfrastructureError(f"cannot make {sweep.root}: {error}. Free the path, or set sweep.dir to another.") from error
+    with only_holder(sweep.lock, RunExistsError(f"{sweep.root} is at work already. Watch it with: midtrain status {sweep.root}")):
+        yield
+
+
+def write_sweep(sweep: SweepDirectory, design: Design, words: Sequence[str]) -> None:
+    """Write what a sweep is made of, or is added to by. The caller holds it.
 
     Args:
-        design: of the sweep.
+        sweep: its directory.
+        design: of it.
         words: the overrides of the command.
 
     Raises:
-        RunExistsError: there is something else, or a sweep whose trials cannot be compared with these.
+        RunExistsError: it has trials that cannot be compared with these.
         InfrastructureError: it cannot be written.
     """
-    sweep = design.directory
-    if sweep.root.exists() and not sweep.exists:
-        raise RunExistsError(f"{sweep.root} exists and is not a sweep. Set sweep.dir or run.name to a new one; nothing was changed.")
     if sweep.exists:
         _refuse_other(sweep, design)
     try:
-        sweep.trials.mkdir(parents=True, exist_ok=True)
         write_stored(sweep, design.stored)
         enter_command(sweep, words)
     except OSError as error:
         raise InfrastructureError(f"cannot write {sweep.root}: {error}. Make room, or set sweep.dir to another directory.") from error
-    return sweep
 
 
 def add(sweep: SweepDirectory, trials: Sequence[Trial]) -> list[Trial]:

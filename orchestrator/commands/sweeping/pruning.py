@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from orchestrator.commands.submitting import last_step
 from orchestrator.commands.sweeping.running import Board
 from orchestrator.config.sweep import EarlyStoppingConfig
 from orchestrator.frontier.coordinates import coordinates
@@ -51,7 +52,7 @@ class Pruning:
     def _stop(self, doomed: Doomed, board: Board, entry: TrialEntry) -> None:
         run = self._sweep.run(doomed.trial_id)
         board.pruned.add(doomed.trial_id)
-        step = max((int(line["step"]) for line in read_lines(run.metrics)), default=0)
+        step = last_step(run)
         enter_verdict(self._sweep, doomed.trial_id, Verdict(word="pruned", step=step, reason=doomed.reason))
         request_stop(run, through_attempt=newest_start(run), by="early stopping")
         self._say(f"{doomed.trial_id} is stopped early, at step {step:,} of {entry.steps:,}: {doomed.reason}")

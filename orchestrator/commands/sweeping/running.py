@@ -1,5 +1,6 @@
 """Trials side by side in one Ray cluster, each supervised as a run is. One that fails is retried by its class, and stops no other."""
 
+import signal
 import threading
 import time
 import traceback
@@ -9,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from orchestrator.commands.console import Console
+from orchestrator.commands.submitting import last_step
 from orchestrator.commands.training import resume
-from orchestrator.errors import InterruptedRunError, OrchestratorError
+from orchestrator.errors import InterruptedRunError, OrchestratorError, RunExistsError, SupersededError
 from orchestrator.runs.attempts import OVER_FOR_GOOD, read_status
 from orchestrator.scheduling import asked
 from orchestrator.sweep.directory import SweepDirectory, TrialEntry, Verdict, enter_verdict
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.scheduling.sharing import SharedCluster
 
 _LOOK_SECONDS = 0.5
+_ELSEWHERE = (InterruptedRunError, RunExistsError, SupersededError)  # somebody else has the trial, or wants it to wait
 
 
 Ending = Literal["finished", "pruned", "failed", "stopped"]  # stopped: it can be gone on with
@@ -104,6 +107,9 @@ class Runner:
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
+            if self._sweep.stop_request.exists():
+                self._sweep.stop_request.unlink()
+                asked.ask_to_stop(signal.SIGTERM)
             look(self.board)
             for thread in threads:
                 thread.join(_LOOK_SECONDS / len(threads))
@@ -138,7 +144,7 @@ class Runner:
         try:
             resume(run, TrialConsole(self._console, name, lambda steps: self._made(name, steps)), cluster=self._cluster)
         except OrchestratorError as error:
-            is_over = error.reason_class in OVER_FOR_GOOD and not isinstance(error, InterruptedRunError)
+            is_over = error.reason_class in OVER_FOR_GOOD and not isinstance(error, _ELSEWHERE)
             return self._failed(name, str(error)) if is_over else self._stopped(name, str(error))
         except Exception as error:  # of one trial; the others go on (law 5: it has a reason all the same)
             traceback.print_exc()
@@ -162,6 +168,6 @@ class Runner:
 
     def _failed(self, name: str, reason: str) -> Ending:
         self.board.failed[name] = reason
-        enter_verdict(self._sweep, name, Verdict(word="failed", step=self.board.running[name], reason=reason))
+        enter_verdict(self._sweep, name, Verdict(word="failed", step=last_step(self._sweep.run(name)), reason=reason))
         self._console.warn(f"{name} has failed, and the others go on: {reason}")
         return "failed"

@@ -8,15 +8,14 @@ from functools import partial
 from orchestrator.commands.console import Console
 from orchestrator.commands.sweeping.costing import show_cost
 from orchestrator.commands.sweeping.designing import Design, Trial
-from orchestrator.commands.sweeping.making import add, make_sweep
+from orchestrator.commands.sweeping.making import add, only_command, write_sweep
 from orchestrator.commands.sweeping.pools import Proposals, Queue, Works
 from orchestrator.commands.sweeping.pruning import Pruning, measured_so_far
 from orchestrator.commands.sweeping.running import Board, Pool, Runner
 from orchestrator.commands.sweeping.showing import show_trials
 from orchestrator.config.varied import load_sweep
-from orchestrator.errors import ConfigError, InfrastructureError, InterruptedRunError, RunExistsError, TrialsFailedError
+from orchestrator.errors import ConfigError, InfrastructureError, InterruptedRunError, TrialsFailedError
 from orchestrator.runs.attempts import read_status
-from orchestrator.runs.locks import only_holder
 from orchestrator.scheduling import asked
 from orchestrator.scheduling.sharing import SharedCluster
 from orchestrator.sweep.directory import SweepDirectory, TrialEntry, read_trials, read_verdicts, withdraw_verdict
@@ -51,8 +50,9 @@ def sweep(overrides: Sequence[str], how: How, console: Console) -> SweepDirector
     show_cost(trials, [trial for trial in trials if _is_left(design.directory, trial.entry)], design, console)
     if how.dry_run:
         return design.directory
-    made = make_sweep(design, overrides)
-    with _only_command(made):
+    made = design.directory
+    with only_command(made):
+        write_sweep(made, design, overrides)
         if design.sweep.sampler is None:
             add(made, trials)
         _train(made, [] if design.sweep.sampler else [trial.entry for trial in trials], design, how, console)
@@ -62,7 +62,7 @@ def sweep(overrides: Sequence[str], how: How, console: Console) -> SweepDirector
 def resume_sweep(made: SweepDirectory, how: How, console: Console) -> None:
     """Go on with all trials of a sweep that are not done. Raises as `sweep`."""
     design = Design(read_stored(made))
-    with _only_command(made):
+    with only_command(made):
         _train(made, read_trials(made), design, how, console)
 
 
@@ -83,7 +83,8 @@ def _train(made: SweepDirectory, entries: Sequence[TrialEntry], design: Design, 
         return
     pruning = design.sweep.early_stopping and Pruning(made, design.sweep.early_stopping, design.stored.roles, console.note)
     steps = sum(entry.steps for entry in left) or sum(trial.entry.steps for trial in planned(design))
-    with _cluster(design, made) as cluster, asked.noting_signals(design.base.scheduling.preemption.signals):
+    made.stop_request.unlink(missing_ok=True)
+    with asked.noting_signals(design.base.scheduling.preemption.signals), _cluster(design, made) as cluster:
         at_once = min(_at_once(design, cluster.ranks), len(left) if isinstance(pool, Queue) else cluster.ranks)
         console.note(f"training {at_once} trial{'s' * (at_once > 1)} side by side; they are in {made.trials}")
         runner = Runner(made, pool, console, cluster=cluster, at_once=at_once)
@@ -138,12 +139,6 @@ def _is_finished(made: SweepDirectory, entry: TrialEntry) -> bool:
 
 def _is_left(made: SweepDirectory, entry: TrialEntry) -> bool:
     return not _is_finished(made, entry) and entry.trial_id not in read_verdicts(made)
-
-
-@contextmanager
-def _only_command(made: SweepDirectory) -> Iterator[None]:
-    with only_holder(made.lock, RunExistsError(f"{made.root} is at work already. Watch it with: midtrain status {made.root}")):
-        yield
 
 
 @contextmanager

@@ -2,18 +2,22 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from orchestrator.commands.console import Console, duration
+from orchestrator.commands.jobs import readable_jobs_of
 from orchestrator.commands.status import OVER
 from orchestrator.commands.sweeping.pruning import measured_so_far
 from orchestrator.commands.sweeping.showing import short, shown
 from orchestrator.commands.sweeping.standing import TrialStanding, standings_of
+from orchestrator.commands.watching import submit_again
+from orchestrator.errors import OrchestratorError
 from orchestrator.report.wording import percent
 from orchestrator.runs.locks import is_held
-from orchestrator.sweep.directory import SweepDirectory
+from orchestrator.sweep.directory import SweepDirectory, read_trials
 from orchestrator.sweep.settings import CONTROL
 from orchestrator.sweep.stored import read_stored
 
@@ -50,6 +54,25 @@ def sweep_status(sweep: SweepDirectory) -> dict[str, Any]:
     }
 
 
+def sweep_lines(root: Path) -> Iterator[str]:
+    """A line for each of the sweeps directly below a directory."""
+    for path in sorted(root.glob("*/sweep.yaml")):
+        sweep = SweepDirectory(path.parent)
+        counts = Counter(standing.state for standing in standings_of(sweep).values())
+        states = ", ".join(f"{count} {state}" for state, count in counts.items())
+        yield f"sweep {sweep.root}: {states or 'no trials'}. See: midtrain status {sweep.root}"
+
+
+def tend(sweep: SweepDirectory, console: Console) -> None:
+    """Submit those of its trials again that their platform has given up."""
+    runs = [sweep.run(entry.trial_id) for entry in read_trials(sweep)]
+    for run, found in zip(runs, readable_jobs_of(runs), strict=True):
+        try:
+            submit_again(run, found, console)
+        except (OrchestratorError, OSError) as error:
+            console.warn(f"{run.root} is not submitted again: {error}")
+
+
 def show_status(sweep: SweepDirectory, console: Console) -> None:
     """A table, and what it comes to."""
     title, columns, rows, summary = _page(sweep)
@@ -63,6 +86,7 @@ def watch_sweep(sweep: SweepDirectory, console: Console) -> None:
         while True:
             title, columns, rows, summary = _page(sweep)
             show(title, columns, rows, summary)
+            tend(sweep, console)
             if not is_held(sweep.lock) and all(standing.state in _NO_MORE for standing in standings_of(sweep).values()):
                 return
             time.sleep(_LOOK_SECONDS)
