@@ -7,17 +7,19 @@ from orchestrator.frontier.estimates import Estimate, Frontier, Limit, Point
 from orchestrator.report.frame import NONE, Card
 from orchestrator.report.sweep.quantities import (
     SHARE_KEY,
+    estimate_digits,
     estimate_in_words,
     hours_in_words,
     interval_in_words,
     setting_in_words,
+    share_digits,
     share_in_words,
     shares_in_words,
     value_in_words,
 )
 from orchestrator.report.sweep.records import SweepRecords, TrialRecord
 from orchestrator.report.sweep.settings import Names, front_of, named, names_of, not_told_apart
-from orchestrator.report.wording import duration, listed, percent
+from orchestrator.report.wording import NARROW_SPACE, duration, listed, percent
 
 _SURE = 0.5  # a knee in fewer of the draws is doubted in the headline
 _UNFINISHED = ("running", "starting", "queued", "planned", "stopped", "lost", "failed", "pruned")
@@ -65,6 +67,15 @@ def cost_cards(records: SweepRecords) -> Iterator[Card]:
     note = f"{hours_in_words(wasted)} of failed and pruned trials"
     yield Card(hours_name(records), hours_in_words(sum(trial.gpu_hours for trial in records.trials)), note)
     yield Card("Wall time", duration(records.wall_seconds), "without the time between commands")
+
+
+def cost_sentence(records: SweepRecords) -> str:
+    """What all of it took, and how much of that came to nothing."""
+    name = hours_name(records) if records.has_gpus else hours_name(records).lower()
+    hours = sum(trial.gpu_hours for trial in records.trials)
+    wasted = sum(trial.gpu_hours for trial in records.trials if trial.state in ("failed", "pruned"))
+    took = f"The sweep took {hours_in_words(hours)} {name} within {duration(records.wall_seconds)}"
+    return f"{took}, {hours_in_words(wasted)} of them on trials that failed or were pruned."
 
 
 def hours_name(records: SweepRecords) -> str:
@@ -155,19 +166,26 @@ def _best_card(frontier: Frontier, point: Point, names: Names) -> Card:
         return Card(title, value, rest or "of the settings on the front")
     often = f"the knee in {percent(frontier.knee.chosen.get(frontier.knee.point, 0.0), 0)} of {frontier.num_draws:,} draws"
     note = f"{rest}; {often}" if rest else often
-    return Card(title, value, note, interval_in_words(frontier.knee.spec_share, 0) if first == SHARE_KEY else "")
+    return Card(
+        title,
+        value,
+        note,
+        interval_in_words(frontier.knee.spec_share, share_digits(frontier.knee.spec_share)) if first == SHARE_KEY else "",
+    )
 
 
 def _estimate_card(title: str, estimate: Estimate, over_control: Estimate | None) -> Card:
-    value, _, interval = estimate_in_words(estimate).partition("\N{NO-BREAK SPACE}")
+    digits = estimate_digits([estimate])
     note = "no control to compare with" if over_control is None else f"{estimate_in_words(over_control)} over its control"
-    return Card(title, value, note, interval)
+    return Card(title, percent(estimate.value, digits), note, interval_in_words(estimate, digits))
 
 
 def _limit_card(limit: Limit) -> Card:
-    title = f"Forgets at most {share_in_words(limit.max_forgetting)} up to"
-    if limit.spec_share is None:
+    title, share = f"Forgets at most {share_in_words(limit.max_forgetting)} up to", limit.spec_share
+    if share is None:
         return Card(title, NONE, "the smallest that was tried forgets more")
-    value, _, interval = shares_in_words(limit.spec_share).partition("\N{NO-BREAK SPACE}")
-    note = "the largest that was tried; more may do" if limit.is_open else "between the shares that were tried"
-    return Card(title, f"\N{GREATER-THAN OR EQUAL TO}\N{NARROW NO-BREAK SPACE}{value}" if limit.is_open else value, note, interval)
+    value = shares_in_words(Estimate(value=share.value)) if share.low is None else percent(share.value, share_digits(share))
+    if limit.is_open:
+        least = f"\N{GREATER-THAN OR EQUAL TO}{NARROW_SPACE}{value}"
+        return Card(title, least, "the largest that was tried; more may do", interval_in_words(share, share_digits(share)))
+    return Card(title, value, "between the shares that were tried", interval_in_words(share, share_digits(share)))
