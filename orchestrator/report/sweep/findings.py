@@ -18,7 +18,7 @@ from orchestrator.report.sweep.quantities import (
     value_in_words,
 )
 from orchestrator.report.sweep.records import SweepRecords, TrialRecord
-from orchestrator.report.sweep.settings import Names, front_of, named, names_of, not_told_apart
+from orchestrator.report.sweep.settings import Names, front_of, names_of, not_told_apart
 from orchestrator.report.wording import NARROW_SPACE, duration, listed, percent
 
 _SURE = 0.5  # a knee in fewer of the draws is doubted in the headline
@@ -30,7 +30,7 @@ def headline(records: SweepRecords) -> str:
     frontier = records.frontier
     if frontier is None:
         return "No trial of the spec has finished yet, so what the ratios do is not known."
-    sentences = [_best_sentence(records, frontier), limit_sentence(frontier), _doubt_sentence(frontier, names_of(records))]
+    sentences = [_best_sentence(records, frontier), _doubt_sentence(frontier, names_of(records)), limit_sentence(frontier)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -40,7 +40,8 @@ def progress(records: SweepRecords) -> str | None:
     if not others:
         return None
     finished = sum(trial.state == "finished" for trial in records.trials)
-    return f"{finished:,} of {len(records.trials):,} trials have finished ({others}). The frontier is of those."
+    counted = f"{finished:,} of {len(records.trials):,} trials have finished ({others})."
+    return f"{counted} The frontier is of those." if records.frontier else counted
 
 
 def finding_cards(records: SweepRecords) -> Iterator[Card]:
@@ -64,7 +65,7 @@ def cost_cards(records: SweepRecords) -> Iterator[Card]:
     finished = sum(trial.state == "finished" for trial in records.trials)
     yield Card("Trials finished", f"{finished:,} of {len(records.trials):,}", _others(records) or "none failed")
     wasted = sum(trial.gpu_hours for trial in records.trials if trial.state in ("failed", "pruned"))
-    note = f"{hours_in_words(wasted)} of failed and pruned trials"
+    note = f"{hours_in_words(wasted)} of failed and pruned trials" if wasted else "none of failed or pruned trials"
     yield Card(hours_name(records), hours_in_words(sum(trial.gpu_hours for trial in records.trials)), note)
     yield Card("Wall time", duration(records.wall_seconds), "without the time between commands")
 
@@ -142,8 +143,8 @@ def _doubt_sentence(frontier: Frontier, names: Names) -> str:
         return ""
     others = not_told_apart(frontier, best)
     if others:
-        which = "it" if len(others) == 1 else "them"
-        return f"Its intervals overlap with those of {named(others, names)}, so that this sweep does not tell {which} apart from it."
+        where = listed([names.short(point.arm, point.setting) for point in others])
+        return f"Its intervals overlap with those of {where}; they do not tell these settings apart."
     if frontier.knee and frontier.knee.chosen.get(best, 0.0) < _SURE:
         return f"That is not sure: in {percent(1 - frontier.knee.chosen.get(best, 0.0), 0)} of the draws the knee was elsewhere."
     return ""
