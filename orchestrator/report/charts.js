@@ -29,7 +29,7 @@ const charts = (() => {
     layout.font.family = style.getPropertyValue("--sans");
     layout.dragmode = coarse ? false : "zoom";
     layout.uirevision ??= id;
-    Plotly.react(id, painted(figure.data, style, ""), layout, config);
+    Plotly.react(id, painted(figure.data, style, ""), layout, { ...config, ...figure.config });
   }
 
   // Calls a function that draws: now, and whenever colours change.

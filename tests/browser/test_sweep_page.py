@@ -61,6 +61,12 @@ def center(mark: Locator) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def press(page: Page) -> None:
+    """Press the pointer's button where it is."""
+    page.mouse.down()
+    page.mouse.up()
+
+
 def shown(page: Page) -> list[str]:
     """The trials whose curves are shown, as their chips have them."""
     return page.locator("#chips .id").all_text_contents()
@@ -93,13 +99,16 @@ def test_a_page_opens_without_an_error_asks_for_nothing_but_itself_and_never_scr
 
 def test_a_click_shows_the_curves_of_a_setting_and_another_one_hides_them(small: Page) -> None:
     before = shown(small)
-    small.mouse.click(*center(point(small, "spec share 5 %")))
+    small.mouse.move(*center(point(small, "spec share 5 %")))
+    expect(small.locator("#frontier .hoverlayer")).to_contain_text("uptake 7.0")
+    press(small)
     expect(small.locator("#frontier-readout")).to_contain_text("Its curves are shown.")
     assert shown(small) == [*before[1:], "t004", "t005"]
     assert small.locator("#curves-heldout .trace path.js-line").count() == 8
     expect(small.locator("#curves-status")).to_contain_text("t002")
     expect(small.locator("#curves-status")).to_contain_text("made room: at most 8 are shown.")
-    small.mouse.click(*center(point(small, "spec share 5 %")))
+    press(small)
+    expect(small.locator("#frontier-readout")).to_contain_text("Its curves are hidden.")
     assert shown(small) == before[1:]
 
 

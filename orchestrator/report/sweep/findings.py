@@ -7,17 +7,19 @@ from orchestrator.frontier.estimates import Estimate, Frontier, Limit, Point
 from orchestrator.report.frame import NONE, Card
 from orchestrator.report.sweep.quantities import (
     SHARE_KEY,
+    estimate_digits,
     estimate_in_words,
     hours_in_words,
     interval_in_words,
     setting_in_words,
+    share_digits,
     share_in_words,
     shares_in_words,
     value_in_words,
 )
 from orchestrator.report.sweep.records import SweepRecords, TrialRecord
-from orchestrator.report.sweep.settings import Names, front_of, named, names_of, not_told_apart
-from orchestrator.report.wording import duration, listed, percent
+from orchestrator.report.sweep.settings import Names, front_of, names_of, not_told_apart
+from orchestrator.report.wording import NARROW_SPACE, duration, listed, percent
 
 _SURE = 0.5  # a knee in fewer of the draws is doubted in the headline
 _UNFINISHED = ("running", "starting", "queued", "planned", "stopped", "lost", "failed", "pruned")
@@ -28,7 +30,7 @@ def headline(records: SweepRecords) -> str:
     frontier = records.frontier
     if frontier is None:
         return "No trial of the spec has finished yet, so what the ratios do is not known."
-    sentences = [_best_sentence(records, frontier), limit_sentence(frontier), _doubt_sentence(frontier, names_of(records))]
+    sentences = [_best_sentence(records, frontier), _doubt_sentence(frontier, names_of(records)), limit_sentence(frontier)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -38,7 +40,8 @@ def progress(records: SweepRecords) -> str | None:
     if not others:
         return None
     finished = sum(trial.state == "finished" for trial in records.trials)
-    return f"{finished:,} of {len(records.trials):,} trials have finished ({others}). The frontier is of those."
+    counted = f"{finished:,} of {len(records.trials):,} trials have finished ({others})."
+    return f"{counted} The frontier is of those." if records.frontier else counted
 
 
 def finding_cards(records: SweepRecords) -> Iterator[Card]:
@@ -62,9 +65,18 @@ def cost_cards(records: SweepRecords) -> Iterator[Card]:
     finished = sum(trial.state == "finished" for trial in records.trials)
     yield Card("Trials finished", f"{finished:,} of {len(records.trials):,}", _others(records) or "none failed")
     wasted = sum(trial.gpu_hours for trial in records.trials if trial.state in ("failed", "pruned"))
-    note = f"{hours_in_words(wasted)} of failed and pruned trials"
+    note = f"{hours_in_words(wasted)} of failed and pruned trials" if wasted else "none of failed or pruned trials"
     yield Card(hours_name(records), hours_in_words(sum(trial.gpu_hours for trial in records.trials)), note)
     yield Card("Wall time", duration(records.wall_seconds), "without the time between commands")
+
+
+def cost_sentence(records: SweepRecords) -> str:
+    """What all of it took, and how much of that came to nothing."""
+    name = hours_name(records) if records.has_gpus else hours_name(records).lower()
+    hours = sum(trial.gpu_hours for trial in records.trials)
+    wasted = sum(trial.gpu_hours for trial in records.trials if trial.state in ("failed", "pruned"))
+    took = f"The sweep took {hours_in_words(hours)} {name} within {duration(records.wall_seconds)}"
+    return f"{took}, {hours_in_words(wasted)} of them on trials that failed or were pruned."
 
 
 def hours_name(records: SweepRecords) -> str:
@@ -131,8 +143,8 @@ def _doubt_sentence(frontier: Frontier, names: Names) -> str:
         return ""
     others = not_told_apart(frontier, best)
     if others:
-        which = "it" if len(others) == 1 else "them"
-        return f"Its intervals overlap with those of {named(others, names)}, so that this sweep does not tell {which} apart from it."
+        where = listed([names.short(point.arm, point.setting) for point in others])
+        return f"Its intervals overlap with those of {where}; they do not tell these settings apart."
     if frontier.knee and frontier.knee.chosen.get(best, 0.0) < _SURE:
         return f"That is not sure: in {percent(1 - frontier.knee.chosen.get(best, 0.0), 0)} of the draws the knee was elsewhere."
     return ""
@@ -155,19 +167,26 @@ def _best_card(frontier: Frontier, point: Point, names: Names) -> Card:
         return Card(title, value, rest or "of the settings on the front")
     often = f"the knee in {percent(frontier.knee.chosen.get(frontier.knee.point, 0.0), 0)} of {frontier.num_draws:,} draws"
     note = f"{rest}; {often}" if rest else often
-    return Card(title, value, note, interval_in_words(frontier.knee.spec_share, 0) if first == SHARE_KEY else "")
+    return Card(
+        title,
+        value,
+        note,
+        interval_in_words(frontier.knee.spec_share, share_digits(frontier.knee.spec_share)) if first == SHARE_KEY else "",
+    )
 
 
 def _estimate_card(title: str, estimate: Estimate, over_control: Estimate | None) -> Card:
-    value, _, interval = estimate_in_words(estimate).partition("\N{NO-BREAK SPACE}")
+    digits = estimate_digits([estimate])
     note = "no control to compare with" if over_control is None else f"{estimate_in_words(over_control)} over its control"
-    return Card(title, value, note, interval)
+    return Card(title, percent(estimate.value, digits), note, interval_in_words(estimate, digits))
 
 
 def _limit_card(limit: Limit) -> Card:
-    title = f"Forgets at most {share_in_words(limit.max_forgetting)} up to"
-    if limit.spec_share is None:
+    title, share = f"Forgets at most {share_in_words(limit.max_forgetting)} up to", limit.spec_share
+    if share is None:
         return Card(title, NONE, "the smallest that was tried forgets more")
-    value, _, interval = shares_in_words(limit.spec_share).partition("\N{NO-BREAK SPACE}")
-    note = "the largest that was tried; more may do" if limit.is_open else "between the shares that were tried"
-    return Card(title, f"\N{GREATER-THAN OR EQUAL TO}\N{NARROW NO-BREAK SPACE}{value}" if limit.is_open else value, note, interval)
+    value = shares_in_words(Estimate(value=share.value)) if share.low is None else percent(share.value, share_digits(share))
+    if limit.is_open:
+        least = f"\N{GREATER-THAN OR EQUAL TO}{NARROW_SPACE}{value}"
+        return Card(title, least, "the largest that was tried; more may do", interval_in_words(share, share_digits(share)))
+    return Card(title, value, "between the shares that were tried", interval_in_words(share, share_digits(share)))

@@ -7,6 +7,7 @@
   const margin = 70;  // about what axes take of the picture, in pixels
   const size = points.length > 40 ? 10 : 13;
   let focused = null;
+  let drawnWidth = 0;
   let tapped = -Infinity;  // when, in milliseconds
 
   const xOf = (point) => point.x[0];
@@ -85,6 +86,7 @@
     const [onFront, at, kneeAt] = [front, [focused], [knee]].map((some) => some.filter((n) => n !== null).map((n) => points[n]));
     const title = isMean() ? "forgetting" : `forgetting of ${curves.escaped(source.value)}`;
     return {
+      config: { doubleClick: false },  // two quick clicks are two clicks
       data: [
         around(shown, { size: 27, color: "var(--halo-color)", line: { width: 0 } }),
         line([x[0] - far, x[1] + far], [limit?.y, limit?.y], { color: "var(--warn)", width: 1.25, dash: "dash" }, showsLimit()),
@@ -101,6 +103,7 @@
   }
 
   function draw() {
+    drawnWidth = element.clientWidth;
     charts.draw("frontier", figure());
     const above = limit !== null && isMean() && !showsLimit();
     const words = isMean() ? "" : "The front and the knee are those of the mean.";
@@ -149,9 +152,15 @@
     if (!isEcho && hit.curveNumber === MARKS) toggle(drawn[hit.pointNumber]);
   }
 
+  // Names find other places in a narrower picture; a phone's window changes its height, too, while it scrolls.
+  function resize() {
+    if (element.clientWidth !== drawnWidth) draw();
+  }
+
   for (const select of [source, keySelect]) select?.addEventListener("change", draw);
   curves.onChange(draw);
   charts.keepDrawn(draw);
+  addEventListener("resize", () => requestAnimationFrame(resize));
   element.addEventListener("keydown", press);
   element.addEventListener("blur", () => focus(null));
   element.on("plotly_click", click);

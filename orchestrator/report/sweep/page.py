@@ -81,5 +81,6 @@ def _of_cost(records: SweepRecords) -> dict[str, Any]:
         "setting_hours": lambda hours: hours_in_words(hours, most_hours),
         "most_hours": most_hours or 1.0,
         "folds_bars": len(settings) > _MOST_BARS,
+        "cost_sentence": findings.cost_sentence(records),
         "saved": records.saved,
     }

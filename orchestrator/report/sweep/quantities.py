@@ -50,8 +50,15 @@ def share_in_words(share: float) -> str:
 
 
 def shares_in_words(estimate: Estimate) -> str:
-    """A spec share that was estimated, with its interval: `28 % [26, 31]`."""
-    return estimate_in_words(estimate, estimate_digits([estimate], least=0))
+    """A spec share that was estimated, with its interval: `28 % [26, 31]`; one without an interval as it was tried."""
+    if estimate.low is None or estimate.high is None:
+        return share_in_words(estimate.value)
+    return estimate_in_words(estimate, share_digits(estimate))
+
+
+def share_digits(estimate: Estimate) -> int:
+    """Digits after the point that an estimated spec share bears in percent; none where its interval is wider than a percent or two."""
+    return estimate_digits([estimate], least=0)
 
 
 def tokens_in_words(tokens: float) -> str:

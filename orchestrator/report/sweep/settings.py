@@ -17,7 +17,7 @@ from orchestrator.report.sweep.quantities import (
     tokens_in_words,
 )
 from orchestrator.report.sweep.records import SweepRecords
-from orchestrator.report.wording import listed, percent
+from orchestrator.report.wording import percent
 
 UNTRAINED, CONTROL = "untrained", "control"
 
@@ -166,8 +166,3 @@ def _overlap(one: Estimate, other: Estimate) -> bool:
     if one.low is None or one.high is None or other.low is None or other.high is None:
         return False
     return one.low <= other.high and other.low <= one.high
-
-
-def named(points: Sequence[Point], names: Names) -> str:
-    """Such as `spec share 5 % and spec share 20 %`."""
-    return listed([names.full(point.arm, point.setting) for point in points])

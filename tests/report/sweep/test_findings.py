@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.frontier.estimates import Estimate, Frontier, Limit
-from orchestrator.report.sweep.findings import cost_cards, finding_cards, headline, progress
+from orchestrator.report.sweep.findings import cost_cards, cost_sentence, finding_cards, headline, progress
 from orchestrator.report.sweep.records import SweepRecords
 from tests.support.sweep_records import MadeUpSweep, large_sweep, make_records, small_sweep
 from tests.support.typed import plain
@@ -72,8 +72,7 @@ def test_without_a_finished_trial_the_headline_claims_nothing() -> None:
 
 def test_overlapping_intervals_are_said_to_be_no_difference() -> None:
     wide = with_estimates(Estimate(value=0.146, low=0.10, high=0.18), Estimate(value=0.007, low=-0.001, high=0.06))
-    said = "Its intervals overlap with those of spec share 10 % and spec share 50 %, so that this sweep does not tell them apart from it."
-    assert plain(headline(wide)).endswith(said)
+    assert "overlap with those of 10 % and 50 %; they do not tell these settings apart. The largest share" in plain(headline(wide))
     assert "overlap" not in headline(small_sweep())
 
 
@@ -100,7 +99,7 @@ def test_forgetting_is_claimed_only_as_far_as_its_interval_shows_it(forgetting: 
         ),
         (
             Limit(max_forgetting=0.05, spec_share=Estimate(value=0.5), is_open=True),
-            "Even the largest share that was tried, 50.0 %, forgets no more than the limit of 5 %.",
+            "Even the largest share that was tried, 50 %, forgets no more than the limit of 5 %.",
         ),
     ],
 )
@@ -113,7 +112,21 @@ def test_a_knee_that_most_draws_put_elsewhere_is_doubted() -> None:
         assert frontier.knee
         return replace(frontier, knee=replace(frontier.knee, chosen={KNEE: 0.36, KNEE - 1: 0.64}))
 
-    assert plain(headline(small_with(change))).endswith("That is not sure: in 64 % of the draws the knee was elsewhere.")
+    assert "That is not sure: in 64 % of the draws the knee was elsewhere. The largest share" in plain(headline(small_with(change)))
+
+
+def test_a_share_of_half_a_percent_keeps_its_digits_in_the_cards() -> None:
+    limit = Limit(max_forgetting=0.01, spec_share=Estimate(value=0.0061, low=0.0052, high=0.0071), is_open=False)
+    card = next(iter(cost_cards(with_limit(limit))))
+    assert (plain(card.value), plain(card.error)) == ("0.61 %", "[0.52, 0.71]")
+    tried = Limit(max_forgetting=0.01, spec_share=Estimate(value=0.5), is_open=True)
+    card = next(iter(cost_cards(with_limit(tried))))
+    assert (plain(card.value), card.error) == ("\N{GREATER-THAN OR EQUAL TO} 50 %", "")
+
+
+def test_the_cost_counts_what_failed_and_was_pruned() -> None:
+    said = "The sweep took 22.8 GPU hours within 3 h 33 min, 0.95 of them on trials that failed or were pruned."
+    assert cost_sentence(small_sweep()) == said
 
 
 def test_trials_that_have_not_finished_are_counted_by_state() -> None:
