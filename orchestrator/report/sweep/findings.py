@@ -17,7 +17,7 @@ from orchestrator.report.sweep.quantities import (
     shares_in_words,
     value_in_words,
 )
-from orchestrator.report.sweep.records import SweepRecords, TrialRecord
+from orchestrator.report.sweep.records import SweepRecords
 from orchestrator.report.sweep.settings import Names, front_of, names_of, not_told_apart
 from orchestrator.report.wording import NARROW_SPACE, duration, listed, percent
 
@@ -64,24 +64,33 @@ def cost_cards(records: SweepRecords) -> Iterator[Card]:
         yield _limit_card(records.frontier.limit)
     finished = sum(trial.state == "finished" for trial in records.trials)
     yield Card("Trials finished", f"{finished:,} of {len(records.trials):,}", _others(records) or "none failed")
-    wasted = sum(trial.gpu_hours for trial in records.trials if trial.state in ("failed", "pruned"))
+    hours, wasted = _hours(records)
     note = f"{hours_in_words(wasted)} of failed and pruned trials" if wasted else "none of failed or pruned trials"
-    yield Card(hours_name(records), hours_in_words(sum(trial.gpu_hours for trial in records.trials)), note)
+    yield Card(hours_name(records), hours_in_words(hours), note)
     yield Card("Wall time", duration(records.wall_seconds), "without the time between commands")
 
 
 def cost_sentence(records: SweepRecords) -> str:
     """What all of it took, and how much of that came to nothing."""
-    name = hours_name(records) if records.has_gpus else hours_name(records).lower()
-    hours = sum(trial.gpu_hours for trial in records.trials)
-    wasted = sum(trial.gpu_hours for trial in records.trials if trial.state in ("failed", "pruned"))
-    took = f"The sweep took {hours_in_words(hours)} {name} within {duration(records.wall_seconds)}"
+    hours, wasted = _hours(records)
+    took = f"The sweep took {hours_in_words(hours)} {hours_word(records)} within {duration(records.wall_seconds)}"
     return f"{took}, {hours_in_words(wasted)} of them on trials that failed or were pruned."
 
 
 def hours_name(records: SweepRecords) -> str:
-    """What its hours are hours of."""
+    """What its hours are hours of, as a title."""
     return "GPU hours" if records.has_gpus else "Rank hours"
+
+
+def hours_word(records: SweepRecords) -> str:
+    """The same within a sentence."""
+    return "GPU hours" if records.has_gpus else "rank hours"
+
+
+def _hours(records: SweepRecords) -> tuple[float, float]:
+    """Of all trials, and of those that failed or were pruned."""
+    wasted = sum(trial.gpu_hours for trial in records.trials if trial.state in ("failed", "pruned"))
+    return sum(trial.gpu_hours for trial in records.trials), wasted
 
 
 def best_of(frontier: Frontier) -> int | None:
@@ -99,11 +108,14 @@ def _best_sentence(records: SweepRecords, frontier: Frontier) -> str:
     point = frontier.points[best]
     where = _place(point, names_of(records))
     subject = f"The knee of the front is at {where}" if frontier.knee else f"There is no knee. The most uptake is at {where}"
-    trials = [trial for trial in records.trials if trial.trial_id in point.trials]
-    return f"{subject}: it takes up {estimate_in_words(point.uptake)} and {_forgets(point.forgetting)}, for {_cost(trials, records)}."
+    hours = [trial.gpu_hours for trial in records.trials if trial.trial_id in point.trials]
+    cost = f", for {hours_in_words(sum(hours) / len(hours))} {hours_word(records)} a run" if hours else ""
+    return f"{subject}: it takes up {estimate_in_words(point.uptake)} and {_forgets(point.forgetting)}{cost}."
 
 
 def _place(point: Point, names: Names) -> str:
+    if point.arm != "spec":
+        return f"the {names.full(point.arm, point.setting)}"
     if list(names.keys) == [SHARE_KEY]:
         return f"a spec share of {names.short(point.arm, point.setting)}"
     return names.full(point.arm, point.setting)
@@ -116,12 +128,6 @@ def _forgets(forgetting: Estimate) -> str:
     if forgetting.low is not None and forgetting.low <= 0:
         return f"forgets {words}, which may be nothing"
     return f"forgets {words}"
-
-
-def _cost(trials: list[TrialRecord], records: SweepRecords) -> str:
-    hours = sum(trial.gpu_hours for trial in trials) / len(trials)
-    name = hours_name(records)
-    return f"{hours_in_words(hours)} {name if records.has_gpus else name.lower()} a run"
 
 
 def limit_sentence(frontier: Frontier) -> str:
@@ -161,18 +167,14 @@ def _best_card(frontier: Frontier, point: Point, names: Names) -> Card:
     first, *others = list(names.keys) or [""]
     what = "Knee" if frontier.knee else "Most uptake"
     title = f"{what}, {names.keys[first]}" if first else what
-    value = value_in_words(first, point.setting.get(first)) if first else names.short(point.arm, {})
+    value = value_in_words(first, point.setting[first]) if first in point.setting else names.short(point.arm, {})
     rest = setting_in_words({key: point.setting[key] for key in others if key in point.setting}, names.keys)
     if frontier.knee is None:
         return Card(title, value, rest or "of the settings on the front")
     often = f"the knee in {percent(frontier.knee.chosen.get(frontier.knee.point, 0.0), 0)} of {frontier.num_draws:,} draws"
-    note = f"{rest}; {often}" if rest else often
-    return Card(
-        title,
-        value,
-        note,
-        interval_in_words(frontier.knee.spec_share, share_digits(frontier.knee.spec_share)) if first == SHARE_KEY else "",
-    )
+    share = frontier.knee.spec_share
+    interval = interval_in_words(share, share_digits(share)) if first == SHARE_KEY else ""
+    return Card(title, value, f"{rest}; {often}" if rest else often, interval)
 
 
 def _estimate_card(title: str, estimate: Estimate, over_control: Estimate | None) -> Card:

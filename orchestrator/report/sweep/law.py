@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.frontier.estimates import Frontier, MixingLaw, Point, Repetition
+from orchestrator.frontier.trials import Floats
 from orchestrator.report.looks import Chart, Style, layout, legend, numbers, styles_of
 from orchestrator.report.sweep.quantities import ends, estimate_in_words, shares_in_words
 from orchestrator.report.sweep.records import SweepRecords, TrialRecord
@@ -110,15 +111,21 @@ def _traces(style: Style, law: MixingLaw, points: Sequence[Point], trials: Mappi
 
 def _before(source: str, trials: Iterable[TrialRecord]) -> float | None:
     """The mean of a source's held-out loss before the first step, over trials."""
-    losses = [trial.curves.heldout[source][0] for trial in trials if trial.curves is not None and source in trial.curves.heldout]
+    losses = [series[0] for series in _heldout(source, trials)]
     return float(np.mean(losses)) if losses else None
 
 
 def _after(source: str, point: Point, trials: Mapping[str, TrialRecord]) -> float | None:
     """The mean of a source's last held-out loss, over a setting's trials."""
-    curves = [trials[trial].curves for trial in point.trials]
-    losses = [c.heldout[source][-1] for c in curves if c is not None and source in c.heldout]
+    losses = [series[-1] for series in _heldout(source, [trials[trial] for trial in point.trials])]
     return float(np.mean(losses)) if losses else None
+
+
+def _heldout(source: str, trials: Iterable[TrialRecord]) -> Iterator[Floats]:
+    """The held-out losses of a source in those trials that have measured it."""
+    for trial in trials:
+        if trial.curves is not None and len(trial.curves.heldout.get(source, ())):
+            yield trial.curves.heldout[source]
 
 
 def _layout(law: MixingLaw) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def _of_cost(records: SweepRecords) -> dict[str, Any]:
     total_hours = sum(cost.hours for cost in settings)
     return {
         "hours_name": findings.hours_name(records),
+        "hours_word": findings.hours_word(records),
         "hours": lambda hours: hours_in_words(hours, total_hours),
         "arm_costs": costs.costs_by_arm(records),
         "state_costs": costs.costs_by_state(records),

@@ -62,6 +62,19 @@ def test_without_a_knee_the_headline_says_so_and_names_the_most_uptake() -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("point", "said"), [(0, "at the untrained base model: it takes up 0.0 % and"), (1, "at the control: it takes up 1.2 %")]
+)
+def test_a_knee_without_the_spec_is_named_for_what_it_is(point: int, said: str) -> None:
+    def change(frontier: Frontier) -> Frontier:
+        assert frontier.knee
+        return replace(frontier, knee=replace(frontier.knee, point=point))
+
+    records = small_with(change)
+    assert said in plain(headline(records))
+    assert next(iter(finding_cards(records))).value in ("base model", "control")
+
+
 def test_without_a_finished_trial_the_headline_claims_nothing() -> None:
     records = make_records(MadeUpSweep(states={f"t{number:03d}": "running" for number in range(14)}))
     assert records.frontier is None
