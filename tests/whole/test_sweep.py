@@ -19,7 +19,7 @@ from tests.whole.test_main_job import MIDTRAIN, midtrain, nothing_is_left_behind
 
 __all__ = ["nothing_is_left_behind"]
 ONE_RANK: dict[str, object] = {"run.dir": "null", "scheduling.world_size": 1, "mixture.spec_share": 0.25}
-LONG: dict[str, object] = {"mixture.total_tokens": 150 * 128, "mixture.max_epochs": "{spec:9}", "checkpoints.every_steps": 10}
+LONG: dict[str, object] = {"mixture.total_tokens": 100 * 128, "mixture.max_epochs": "{spec:9}", "checkpoints.every_steps": 10}
 
 
 def words(folder: Path, name: str, *more: str, **changes: object) -> list[str]:
@@ -183,7 +183,7 @@ def test_a_sampler_proposes_is_told_and_stops_what_others_dominate(folder: Path)
         "sweep.sampler={settings:3,random_settings:2}",
         "sweep.early_stopping={rule:halving}",
     ]
-    changes = LONG | {"evaluation.every_steps": 15}
+    changes = LONG | {"mixture.total_tokens": 40 * 128, "evaluation.every_steps": 10}
     done = midtrain("sweep", *words(folder, "sampled", *of_sampler, "sweep.controls=false", **changes), folder=folder)
     assert done.returncode == 0, done.stderr
     sweep = SweepDirectory(folder / "sweeps" / "sampled")

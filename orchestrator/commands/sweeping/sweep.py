@@ -47,7 +47,8 @@ def sweep(overrides: Sequence[str], how: How, console: Console) -> SweepDirector
     design = Design(Stored(values=values, sweep=settings, overrides=fixed))
     trials = planned(design)
     show_trials(trials, design, console)
-    show_cost(trials, [trial for trial in trials if _is_left(design.directory, trial.entry)], design, console)
+    if left := [trial for trial in trials if _is_left(design.directory, trial.entry)]:
+        show_cost(trials, left, design, console)
     if how.dry_run:
         return design.directory
     made = design.directory
