@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.frontier.documents import relative_losses
+from orchestrator.frontier.documents import document_errors, draw_relative_losses, sum_documents
 from orchestrator.frontier.estimates import COVERAGE, Estimate
 from orchestrator.frontier.seeds import draw_errors, seed_variance
 from orchestrator.frontier.settings import Group
@@ -64,8 +64,7 @@ def draw(trials: Sequence[TrialResult], groups: Sequence[Group], *, num_draws: i
 
     Documents are drawn for each source, the same ones for all trials (`documents.py`), and errors of seeds are added, of which a part is
     the same in all trials of a seed (`seeds.py`). Assumed: documents are independent, and so are seeds; what a seed does is normal, adds
-    to the relative losses, and varies as much in every setting. What a seed does to single documents is in both, so where little else
-    varies, intervals are wider than they need be.
+    to the relative losses, and varies as much in every setting.
 
     Args:
         trials: comparable and in order.
@@ -76,12 +75,13 @@ def draw(trials: Sequence[TrialResult], groups: Sequence[Group], *, num_draws: i
     names = tuple(sorted(trials[0].sources))
     streams = np.random.default_rng(seed).spawn(len(names) + 1)
     measured = [[trial.sources[name] for trial in trials] for name in names]
-    losses = np.stack([relative_losses(part, num_draws, rng) for part, rng in zip(measured, streams[1:], strict=True)], axis=2)
+    sums = [sum_documents(part) for part in measured]
+    losses = np.stack([draw_relative_losses(part, num_draws, rng) for part, rng in zip(sums, streams[1:], strict=True)], axis=2)
     settings = np.empty(len(trials), dtype=np.int64)
     for number, group in enumerate(groups):
         settings[list(group.members)] = number
     seeds = np.unique([trial.seed for trial in trials], return_inverse=True)[1]
-    variance = seed_variance(losses[0], settings, seeds)
+    variance = seed_variance(losses[0], settings, seeds, [document_errors(part) for part in sums])
     losses[1:] += draw_errors(variance, seeds, num_draws, streams[0])
     return Draws(
         sources=names,

@@ -8,7 +8,7 @@ import numpy as np
 from orchestrator.frontier.trials import Floats
 
 _NUM_RATES = 100  # of each sign that are tried
-_SLOWEST = 0.02  # |t| times the span of x: a straight line to within 1 % of its slope
+_SLOWEST = 1e-3  # |t| times the span of x: a straight line to within 0.1 % of its slope
 _FASTEST = 5.0  # |t| times the smallest gap of x: all of it happens between two values
 _STEEPEST = 100.0  # |t| times the largest x: exp does not overflow
 _GOLDEN = (5**0.5 - 1) / 2

@@ -1,5 +1,6 @@
 """How much the seed decides: variances pooled over all settings, and draws of what other seeds would have given."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,32 +34,32 @@ class SeedVariance:
     own: Component
 
 
-def seed_variance(losses: Floats, settings: Ints, seeds: Ints) -> SeedVariance:
+def seed_variance(losses: Floats, settings: Ints, seeds: Ints, by_document: Sequence[Floats]) -> SeedVariance:
     """Estimate it from all settings that have several seeds, by fitting constants (Henderson's method III; Searle et al., "Variance
     Components", 1992, chapter 5): residuals about the settings' means are split into what seeds explain and the rest.
+
+    What a seed does to single documents is in these residuals too, and in the bootstrap over documents; it is taken off here.
 
     Args:
         losses: (T, J) relative losses of T trials.
         settings: (T,) the number of each trial's setting.
         seeds: (T,) the number of each trial's seed.
+        by_document: of each of the J sources, (T, n) errors of its n documents, from `document_errors`.
     """
     of_setting, of_seed = _indicators(settings), _indicators(seeds)
-    within = np.eye(len(losses)) - _projection(of_setting)
+    within = np.eye(len(losses)) - of_setting / of_setting.sum(axis=0) @ of_setting.T
     by_seed = _basis(within @ of_seed)
-    residuals = within @ losses
-    explained = by_seed.T @ losses
     shared_freedom = by_seed.shape[1]
     own_freedom = len(losses) - of_setting.shape[1] - shared_freedom
-    shared_sums = explained.T @ explained
-    own_sums = residuals.T @ residuals - shared_sums
+    shared_sums = _sums(by_seed.T, losses, by_document)
+    own_sums = _sums(within, losses, by_document) - shared_sums
     if own_freedom == 0:  # one setting, or no seed in two of them: nothing can be told apart
         return SeedVariance(shared=_nothing(losses), own=_component(shared_sums, shared_freedom))
-    own = _component(own_sums, own_freedom)
-    weight = np.square(by_seed.T @ of_seed).sum()
     if shared_freedom == 0:
-        return SeedVariance(shared=_nothing(losses), own=own)
-    shared = _positive((shared_sums - shared_freedom * own.covariance) / weight)
-    return SeedVariance(shared=Component(covariance=shared, freedom=shared_freedom), own=own)
+        return SeedVariance(shared=_nothing(losses), own=_component(own_sums, own_freedom))
+    weight = np.square(by_seed.T @ of_seed).sum()
+    shared = _positive((shared_sums - own_sums * shared_freedom / own_freedom) / weight)
+    return SeedVariance(shared=Component(covariance=shared, freedom=shared_freedom), own=_component(own_sums, own_freedom))
 
 
 def draw_errors(variance: SeedVariance, seeds: Ints, num_draws: int, rng: np.random.Generator) -> Floats:
@@ -91,6 +92,12 @@ def _draw(part: Component, num_draws: int, num: int, rng: np.random.Generator) -
     return np.asarray(stretch * (normal @ root))
 
 
+def _sums(projection: Floats, losses: Floats, by_document: Sequence[Floats]) -> Floats:
+    """(J, J) sums of products of what a projection leaves, less what documents are expected to add to them."""
+    left = projection @ losses
+    return np.asarray(left.T @ left - np.diag([np.square(projection @ errors).sum() for errors in by_document]))
+
+
 def _component(sums: Floats, freedom: int) -> Component:
     return Component(covariance=_positive(sums / max(freedom, 1)), freedom=freedom)
 
@@ -107,10 +114,6 @@ def _positive(matrix: Floats) -> Floats:
 
 def _indicators(numbers: Ints) -> Floats:
     return np.eye(int(numbers.max()) + 1)[numbers]
-
-
-def _projection(design: Floats) -> Floats:
-    return np.asarray(design / design.sum(axis=0) @ design.T)
 
 
 def _basis(columns: Floats) -> Floats:
