@@ -21,7 +21,9 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.measures.bench import tell
 from benchmarks.processes import ROOT, MeasurementError
+from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
+from orchestrator.runs.locks import is_held
 from orchestrator.sweep.directory import SweepDirectory, read_trials
 
 _MIDTRAIN = (sys.executable, "-c", "from orchestrator.cli import main; main()")
@@ -41,18 +43,18 @@ class Bench:
             steps: updates of a trial.
             sequences: of an update.
         """
-        self.folder, self._steps, self._sequences = folder, steps, sequences
+        self.folder, self.steps, self._sequences = folder, steps, sequences
         folder.mkdir(parents=True, exist_ok=True)
 
     def words(self, name: str, **changes: object) -> list[str]:
         """The overrides of a sweep without what it varies."""
         values: dict[str, object] = {
             "run.name": name,
-            "mixture.total_tokens": self._steps * self._sequences * 128,
+            "mixture.total_tokens": self.steps * self._sequences * 128,
             "training.sequences_per_step": self._sequences,
-            "checkpoints.every_steps": self._steps,
+            "checkpoints.every_steps": self.steps,
             "checkpoints.insurance_minutes": 0.5,
-            "evaluation.every_steps": self._steps,
+            "evaluation.every_steps": self.steps,
             "mixture.max_epochs": "{spec:4}",
             "tracking": "off",
         }
@@ -130,50 +132,54 @@ def kills(bench: Bench, *, seeds: str, seed: int) -> dict[str, Any]:
     sweep = SweepDirectory(bench.folder / "sweeps" / "killed")
     shutil.rmtree(sweep.root, ignore_errors=True)
     words = ["sweep", *bench.words("killed"), f"mixture.spec_share={_SHARES}", f"sweep.seeds={seeds}"]
-    moments = []
+    killed = []
     for _ in range(3):
         process = bench.start(*words)
-        before = _made(sweep)
-        wanted = before + pick.randint(bench_steps(sweep) or 20, 2 * (bench_steps(sweep) or 20))
-        while process.poll() is None and _made(sweep) < wanted:
+        wanted = sum(step for step, _ in _standing(sweep).values()) + pick.randint(1, 2 * bench.steps)
+        while process.poll() is None and sum(step for step, _ in _standing(sweep).values()) < wanted:
             time.sleep(_LOOK_SECONDS)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        moments.append(_made(sweep))
-        tell(f"killed after {moments[-1]} steps")
+        at_once = _standing(sweep)
+        while any(is_held(sweep.run(trial).lock) for trial in at_once):
+            time.sleep(_LOOK_SECONDS)
+        killed.append({trial: (step, attempts) for trial, (step, attempts) in at_once.items()})
+        tell(f"killed after {sum(step for step, _ in at_once.values())} steps")
         words = ["resume", str(sweep.root)]
-    process = bench.start(*words)
-    if process.wait(_TIMEOUT_SECONDS):
+    if bench.start(*words).wait(_TIMEOUT_SECONDS):
         raise MeasurementError(f"the sweep did not come to its end; its words are in {bench.folder}/log")
-    return {"killed_after_steps": moments, **_lost(sweep)}
+    return {"kills": [_lost(sweep, standing) for standing in killed]}
 
 
-def bench_steps(sweep: SweepDirectory) -> int:
-    """Steps of a trial."""
-    return max((entry.steps for entry in read_trials(sweep)), default=0) if sweep.exists else 0
+def _standing(sweep: SweepDirectory) -> dict[str, tuple[int, int]]:
+    """Trial -> its last step, and how many attempts it has had."""
+    if not sweep.exists:
+        return {}
+    runs = {entry.trial_id: sweep.run(entry.trial_id) for entry in read_trials(sweep)}
+    return {name: (_last_step(run), len(_starts(run))) for name, run in runs.items()}
 
 
-def _made(sweep: SweepDirectory) -> int:
-    return sum(_last_step(sweep, entry.trial_id) for entry in read_trials(sweep)) if sweep.exists else 0
+def _last_step(run: RunDirectory) -> int:
+    return max((int(line["step"]) for line in read_lines(run.metrics)), default=0)
 
 
-def _last_step(sweep: SweepDirectory, trial: str) -> int:
-    return max((int(line["step"]) for line in read_lines(sweep.run(trial).metrics)), default=0)
+def _starts(run: RunDirectory) -> list[dict[str, Any]]:
+    return [line for line in read_lines(run.attempts) if line["event"] == "start"]
 
 
-def _lost(sweep: SweepDirectory) -> dict[str, Any]:
-    """What was made again, by the ledgers of the trials: where each attempt began, and where the one before it had come to."""
-    again, finished_twice = [], 0
-    for entry in read_trials(sweep):
-        run = sweep.run(entry.trial_id)
-        starts = [line for line in read_lines(run.attempts) if line["event"] == "start"]
-        done = [line for line in read_lines(run.attempts) if line["event"] == "stop" and line["class"] == "done"]
-        finished_twice += len(done) > 1 or (bool(done) and starts[-1]["attempt"] != done[0]["attempt"])
-        saved = sorted(int(line["step"]) for line in read_lines(run.events) if line["event"] == "saved")
-        for start in starts[1:]:
-            newest = max((step for step in saved if step <= start["from_step"]), default=0)
-            again.append({"trial": entry.trial_id, "from_step": start["from_step"], "newest_checkpoint": newest})
-    return {"restarts": again, "finished_trials_that_were_begun_again": finished_twice}
+def _lost(sweep: SweepDirectory, standing: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    """What a kill has cost, by the ledgers of the trials: from which step each went on that had come to another by then."""
+    steps = {entry.trial_id: entry.steps for entry in read_trials(sweep)}
+    finished = [trial for trial, (step, _) in standing.items() if step == steps[trial]]
+    again = {trial: _starts(sweep.run(trial))[attempts:] for trial, (_, attempts) in standing.items()}
+    went_on = {trial: (standing[trial][0], starts[0]["from_step"]) for trial, starts in again.items() if starts and standing[trial][0]}
+    return {
+        "steps_made": sum(step for step, _ in standing.values()),
+        "finished": len(finished),
+        "finished_and_begun_again": sum(bool(again[trial]) for trial in finished),
+        "went_on": {trial: {"had_made": made, "from_step": start} for trial, (made, start) in went_on.items()},
+        "steps_lost": sum(max(0, made - start) for made, start in went_on.values()),
+    }
 
 
 def main() -> None:
