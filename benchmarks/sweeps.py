@@ -6,6 +6,7 @@ side by side, and one after the other; and a sweep whose command is killed (kill
 
 import argparse
 import json
+import math
 import os
 import random
 import shlex
@@ -167,10 +168,15 @@ def _starts(run: RunDirectory) -> list[dict[str, Any]]:
     return [line for line in read_lines(run.attempts) if line["event"] == "start"]
 
 
+def _done(run: RunDirectory) -> float:
+    """The attempt that came to the end of the run; infinite before."""
+    stops = (line for line in read_lines(run.attempts) if line["event"] == "stop" and line["class"] == "done")
+    return min((line["attempt"] for line in stops), default=math.inf)
+
+
 def _lost(sweep: SweepDirectory, standing: dict[str, tuple[int, int]]) -> dict[str, Any]:
     """What a kill has cost, by the ledgers of the trials: from which step each went on that had come to another by then."""
-    steps = {entry.trial_id: entry.steps for entry in read_trials(sweep)}
-    finished = [trial for trial, (step, _) in standing.items() if step == steps[trial]]
+    finished = [trial for trial, (_, attempts) in standing.items() if _done(sweep.run(trial)) <= attempts]
     again = {trial: _starts(sweep.run(trial))[attempts:] for trial, (_, attempts) in standing.items()}
     went_on = {trial: (standing[trial][0], starts[0]["from_step"]) for trial, starts in again.items() if starts and standing[trial][0]}
     return {
