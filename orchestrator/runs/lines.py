@@ -28,6 +28,15 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             raise DataError(f"{path}:{number} is damaged: {error}. Put the line right, or take it out if nothing needs it.") from None
 
 
+def version_of(path: Path) -> tuple[int, int, int]:
+    """What changes whenever a file is written: who has read it need not read it again while it is the same."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+
+
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
     """Add a line, on disk when this returns. Any thread of any process may; a line is one write.
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from orchestrator.commands.submitting import last_step
 from orchestrator.commands.sweeping.running import Board
@@ -9,7 +10,7 @@ from orchestrator.config.sweep import EarlyStoppingConfig
 from orchestrator.frontier.coordinates import coordinates
 from orchestrator.runs.attempts import newest_start
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.runs.lines import read_lines
+from orchestrator.runs.lines import read_lines, version_of
 from orchestrator.runs.stop_request import request_stop
 from orchestrator.sweep.directory import SweepDirectory, TrialEntry, Verdict, enter_verdict, read_trials, read_verdicts
 from orchestrator.sweep.early_stopping import Doomed, Measured, halved, outrun
@@ -59,14 +60,19 @@ class Pruning:
 
 
 def measured_so_far(run: RunDirectory, entry: TrialEntry, roles: Mapping[str, str]) -> Measured:
-    """What a trial has measured, as shares of its steps."""
+    """What a trial has measured, as shares of its steps. Its file is read again only when it has changed."""
+    return _measured(run, version_of(run.metrics), entry.steps, str(sorted(entry.setting.items())), tuple(roles.items()))
+
+
+@lru_cache(maxsize=4096)
+def _measured(run: RunDirectory, version: tuple[int, int, int], steps: int, setting: str, roles: tuple[tuple[str, str], ...]) -> Measured:
     lines = [(line["step"], _losses(line)) for line in read_lines(run.metrics) if any(key.startswith(_HELDOUT) for key in line)]
     before = next((losses for step, losses in lines if step == 0), {})
-    points = [(step, coordinates(roles, before, losses)) for step, losses in lines if step > 0 and before]
+    points = [(step, coordinates(dict(roles), before, losses)) for step, losses in lines if step > 0 and before]
     known = [(step, at) for step, at in points if at.uptake is not None and at.forgetting is not None]
     return Measured(
-        setting=str(sorted(entry.setting.items())),
-        shares=[step / entry.steps for step, _ in known],
+        setting=setting,
+        shares=[step / steps for step, _ in known],
         uptake=[at.uptake for _, at in known if at.uptake is not None],
         forgetting=[at.forgetting for _, at in known if at.forgetting is not None],
     )

@@ -100,7 +100,8 @@ def _result(standing: TrialStanding, measured: Measured) -> TrialResult:
 
 def _record(sweep: SweepDirectory, stored: Stored, standing: TrialStanding, measured: Measured) -> TrialRecord:
     entry, at = standing.entry, measured.coordinates
-    trial = yaml.safe_load(sweep.run(entry.trial_id).config.read_text(encoding="utf-8"))
+    config = sweep.run(entry.trial_id).config
+    trial = yaml.safe_load(config.read_text(encoding="utf-8")) if config.exists() else stored.values
     return TrialRecord(
         trial_id=entry.trial_id,
         arm=entry.arm,

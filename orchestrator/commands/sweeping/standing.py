@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from orchestrator.commands.jobs import readable_jobs_of
+from orchestrator.commands.jobs import job_of, readable_jobs_of
 from orchestrator.commands.status import RunStatus, run_status, unreadable
 from orchestrator.errors import OrchestratorError
-from orchestrator.runs.lines import read_lines
+from orchestrator.runs.attempts import read_status
+from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.lines import read_lines, version_of
 from orchestrator.sweep.directory import SweepDirectory, TrialEntry, Verdict, read_trials, read_verdicts
 
 Standings = Mapping[str, "TrialStanding"]
@@ -47,11 +50,17 @@ def standings_of(sweep: SweepDirectory) -> dict[str, TrialStanding]:
     found = {}
     for entry, run, job in zip(entries, runs, readable_jobs_of(runs), strict=True):
         try:
-            status = run_status(run, job)
+            status = _finished(run, version_of(run.attempts)) or run_status(run, job)
         except (OrchestratorError, OSError) as error:
             status = unreadable(run, str(error))
         found[entry.trial_id] = _standing(entry, status, verdicts.get(entry.trial_id), _world_size(sweep, entry))
     return found
+
+
+@lru_cache(maxsize=4096)
+def _finished(run: RunDirectory, ledger: tuple[int, int, int]) -> RunStatus | None:
+    """Of a finished run, which stays as it is; its files are not read at every look."""
+    return run_status(run, job_of(run)) if read_status(run).state == "finished" else None
 
 
 def _standing(entry: TrialEntry, status: RunStatus, verdict: Verdict | None, world_size: int) -> TrialStanding:
