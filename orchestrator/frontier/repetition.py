@@ -9,7 +9,8 @@ from orchestrator.frontier.estimates import Repetition
 from orchestrator.frontier.settings import Group, alike
 from orchestrator.frontier.trials import Floats
 
-UNIQUE_TOKENS = "mixture.unique_tokens"
+UNIQUE_TOKENS = "sweep.unique_spec_tokens"
+REPEATING = (UNIQUE_TOKENS, "mixture.unique_tokens", "sweep.spec_epochs")  # what moves the epochs
 MAX_EPOCHS = "mixture.max_epochs"  # allows repetition, and changes nothing by itself
 _SAME = 1.01  # the largest share of a group by its smallest
 _APART = 0.01  # doublings
@@ -25,7 +26,7 @@ def find_repetition(groups: Sequence[Group], draws: Draws) -> Repetition:
         groups: all settings.
         draws: of all trials.
     """
-    sets = [found for found in alike(groups, UNIQUE_TOKENS, MAX_EPOCHS) if _is_same_share(found) and np.ptp(_doublings(found)) > _APART]
+    sets = [found for found in alike(groups, *REPEATING, MAX_EPOCHS) if _is_same_share(found) and np.ptp(_doublings(found)) > _APART]
     if not sets:
         words = "The spec's epochs and its share were not varied apart, so what repetition does cannot be told from what the share does."
         return Repetition(uptake_per_doubling=None, forgetting_per_doubling=None, warnings=(f"{words} Vary {UNIQUE_TOKENS} at one share.",))

@@ -7,6 +7,7 @@ from statistics import mean
 from orchestrator.frontier.trials import TrialResult, Value
 
 SPEC_SHARE = "mixture.spec_share"
+SPEC_EPOCHS = "sweep.spec_epochs"  # of a held total, they move the share
 
 Key = tuple[tuple[str, Value], ...]
 
@@ -45,9 +46,10 @@ def key_of(setting: Mapping[str, Value], *without: str) -> Key:
 
 def group_trials(trials: Sequence[TrialResult]) -> list[Group]:
     """The settings among trials that are in order: controls first, then those of the spec by share."""
-    found: dict[tuple[str, Key], list[int]] = {}
+    found: dict[tuple[str, Key, int], list[int]] = {}
     for number, trial in enumerate(trials):
-        found.setdefault((trial.arm, key_of(trial.setting)), []).append(number)
+        length = trial.total_tokens if trial.arm == "control" else 0  # the setting of a control does not say how long it is
+        found.setdefault((trial.arm, key_of(trial.setting), length), []).append(number)
     groups = [_group(trials, sorted(members, key=lambda number: (trials[number].seed, number))) for members in found.values()]
     return sorted(groups, key=lambda group: (group.arm != "control", group.spec_share))
 
@@ -57,7 +59,8 @@ def find_lines(groups: Sequence[Group]) -> list[list[Group]]:
 
     Lines of one share are left out. The one with the most shares comes first; of those, the one with the most trials, then the most tokens.
     """
-    found = [sorted(controls_of(groups, line) + line, key=lambda group: group.spec_share) for line in alike(groups, SPEC_SHARE)]
+    moves_share = (SPEC_SHARE,) if any(SPEC_SHARE in group.setting for group in groups) else (SPEC_SHARE, SPEC_EPOCHS)
+    found = [sorted(controls_of(groups, line) + line, key=lambda group: group.spec_share) for line in alike(groups, *moves_share)]
     several = [line for line in found if num_shares(line) > 1]
     return sorted(several, key=lambda line: (num_shares(line), sum(len(g.members) for g in line), line[-1].total_tokens), reverse=True)
 

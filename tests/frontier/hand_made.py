@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.frontier.trials import Floats, SourceLosses, TrialResult, Value
 
-SHARE, UNIQUE, TOKENS = "mixture.spec_share", "mixture.unique_tokens", "mixture.total_tokens"
+SHARE, UNIQUE, TOKENS = "mixture.spec_share", "sweep.unique_spec_tokens", "mixture.total_tokens"
 LAW = settings(deadline=None, max_examples=40)
 RATIOS = st.floats(0.3, 1.5, allow_nan=False)
 

@@ -1,5 +1,7 @@
 """Which trials belong together."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +63,17 @@ def test_a_line_has_all_shares_of_the_same_other_values_and_their_control() -> N
     assert {group.setting[TOKENS] for group in lines[0]} == {2}
 
 
+def test_epochs_that_move_the_share_of_a_held_total_make_a_line() -> None:
+    moved = [replace(trial({"sweep.spec_epochs": epochs}, HERE), spec_share=epochs / 10) for epochs in (1.0, 2.0, 4.0)]
+    (line,) = find_lines(group_trials(in_order([*moved, trial({}, HERE, arm="control")])))
+    assert [group.spec_share for group in line] == [0.0, 0.1, 0.2, 0.4]
+
+
+def test_controls_of_two_lengths_are_two_settings() -> None:
+    controls = [trial({}, HERE, seed=seed, arm="control", total_tokens=tokens) for tokens in (1, 2) for seed in (0, 1)]
+    assert [(group.total_tokens, len(group.members)) for group in group_trials(in_order(controls))] == [(1, 2), (2, 2)]
+
+
 def test_keys_below_a_name_are_left_out_with_it_and_longer_names_are_not() -> None:
     setting = {"mixture.unique_tokens.spec": 1, "mixture.unique_tokens": 2, "mixture.unique_tokens_too": 3}
-    assert key_of(setting, UNIQUE) == (("mixture.unique_tokens_too", 3),)
+    assert key_of(setting, "mixture.unique_tokens") == (("mixture.unique_tokens_too", 3),)

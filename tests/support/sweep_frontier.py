@@ -51,7 +51,7 @@ def make_frontier(trials: Sequence[TrialRecord], sources: Mapping[str, MadeUpSou
             uptake_per_doubling=None,
             forgetting_per_doubling=None,
             warnings=(
-                "Epochs and spec share rose together, so that repetition cannot be told from the ratio. Vary mixture.unique_tokens.",
+                "Epochs and spec share rose together, so that repetition cannot be told from the ratio. Vary sweep.unique_spec_tokens.",
             ),
         ),
         num_draws=1000,

@@ -219,7 +219,7 @@ def _entry(wish: TrialWish, name: str, plan: Plan) -> TrialEntry:
         spec_tokens=tokens,
         spec_epochs=tokens / used,
         unique_spec_tokens=used,
-        total_tokens=summary["trained_tokens"],
+        total_tokens=summary["tokens"],
         steps=plan.steps,
     )
 

@@ -44,7 +44,7 @@ def test_all_warnings_are_shown() -> None:
     assert records.frontier.law
     law = replace(records.frontier.law, warnings=("of the law",))
     page = render_sweep_page(replace(records, frontier=replace(records.frontier, law=law, warnings=("first of the front", "second of it"))))
-    for warning in ("first of the front", "second of it", "of the law", "Vary mixture.unique_tokens."):
+    for warning in ("first of the front", "second of it", "of the law", "Vary sweep.unique_spec_tokens."):
         assert warning in without_scripts(page)
 
 
