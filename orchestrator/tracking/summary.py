@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from orchestrator.frontier.coordinates import coordinates as place
+
 Line = Mapping[str, Any]
 Row = Mapping[str, Any]
 
@@ -33,8 +35,7 @@ def plan_table(sources: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
 def coordinates(sources: Sequence[Row], heldout: Iterable[Line]) -> dict[str, float]:
     """Where a run is on the frontier.
 
-    Uptake is 1 - after / before of the held-out loss, the mean over the spec's sources; forgetting is after / before - 1, the mean over
-    the general ones; both as in `frontier/estimates.py`. Before is the first measurement of a source, after its newest.
+    Before is the first measurement of a source, after its newest.
 
     Args:
         sources: the rows of a plan's summary.
@@ -51,19 +52,18 @@ def coordinates(sources: Sequence[Row], heldout: Iterable[Line]) -> dict[str, fl
         "frontier/spec_epochs": of_spec / unique if unique else 0.0,
         "frontier/total_tokens": total,
     }
-    changes = _changes(heldout)
-    gains = [-changes[source["name"]] for source in spec if source["name"] in changes]
-    losses = {source["name"]: changes[source["name"]] for source in sources if source["name"] in changes and source not in spec}
+    before, after = _measured_twice(heldout)
+    found = place({source["name"]: source["role"] for source in sources}, before, after)
     return {
         **planned,
-        **({"frontier/uptake": statistics.fmean(gains)} if gains else {}),
-        **({"frontier/forgetting": statistics.fmean(losses.values())} if losses else {}),
-        **{f"frontier/forgetting/{name}": change for name, change in losses.items()},
+        **({} if found.uptake is None else {"frontier/uptake": found.uptake}),
+        **({} if found.forgetting is None else {"frontier/forgetting": found.forgetting}),
+        **{f"frontier/forgetting/{name}": change for name, change in found.forgetting_by_source.items()},
     }
 
 
-def _changes(heldout: Iterable[Line]) -> dict[str, float]:
-    """after / before - 1 of each source that can be compared."""
+def _measured_twice(heldout: Iterable[Line]) -> tuple[dict[str, float], dict[str, float]]:
+    """The mean losses of each source that can be compared, first and newest."""
     first: dict[str, Sequence[float]] = {}
     newest: dict[str, Sequence[float]] = {}
     for line in heldout:
@@ -71,8 +71,5 @@ def _changes(heldout: Iterable[Line]) -> dict[str, float]:
             if line["source"] in first:
                 newest[line["source"]] = losses
             first.setdefault(line["source"], losses)
-    return {
-        name: statistics.fmean(after) / statistics.fmean(first[name]) - 1
-        for name, after in newest.items()
-        if len(after) == len(first[name])
-    }
+    alike = {name: after for name, after in newest.items() if len(after) == len(first[name])}
+    return {name: statistics.fmean(first[name]) for name in alike}, {name: statistics.fmean(after) for name, after in alike.items()}

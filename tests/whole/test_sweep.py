@@ -15,6 +15,7 @@ import pytest
 from orchestrator.runs.lines import read_lines
 from orchestrator.sweep.directory import SweepDirectory, read_trials
 from tests.support.tiny import overrides, write_everything
+from tests.tracking.inspected import inspect, openings
 from tests.whole.test_main_job import MIDTRAIN, midtrain, nothing_is_left_behind
 
 __all__ = ["nothing_is_left_behind"]
@@ -40,11 +41,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shares(folder: Path) -> SweepDirectory:
     """Two shares and their control, then a third share added by the same command with one value more."""
-    first = midtrain("sweep", *words(folder, "shares", "mixture.spec_share=0.1,0.25"), folder=folder)
+    first = midtrain("sweep", *words(folder, "shares", "mixture.spec_share=0.1,0.25", tracking="offline"), folder=folder)
     assert first.returncode == 0, first.stderr
     sweep = SweepDirectory(folder / "sweeps" / "shares")
     before = ledgers(sweep)
-    second = midtrain("sweep", *words(folder, "shares", "mixture.spec_share=0.1,0.25,0.4"), folder=folder)
+    second = midtrain("sweep", *words(folder, "shares", "mixture.spec_share=0.1,0.25,0.4", tracking="offline"), folder=folder)
     assert second.returncode == 0, second.stderr
     after = ledgers(sweep)
     assert {name: after[name] for name in before} == before, "adding a value has begun a finished trial again"
@@ -120,6 +121,22 @@ def test_the_report_is_a_page_pictures_and_tables_of_the_same_figures(shares: Sw
     assert (shares.root / "frontier.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (shares.root / "frontier.svg").read_text(encoding="utf-8")
     assert "https://" not in (shares.root / "report.html").read_text(encoding="utf-8").partition("<script")[0]
+
+
+def test_in_weights_and_biases_a_sweep_is_a_group_and_each_trial_a_run_with_its_place_on_the_frontier(
+    shares: SweepDirectory, folder: Path
+) -> None:
+    summary = json.loads(midtrain("report", str(shares.root), "--json", folder=folder).stdout)
+    told = {trial["trial_id"]: trial for trial in summary["trials"]}
+    for entry in read_trials(shares):
+        (opening,) = openings(shares.run(entry.trial_id))
+        opened = inspect(opening)
+        (known,) = opened.of("run")
+        values = [f"spec_share={entry.setting['mixture.spec_share']}"] if entry.arm == "spec" else []
+        assert (known["run_group"], known["display_name"]) == ("shares", entry.trial_id)
+        assert known["tags"] == [entry.arm, *values, "seed=0"]
+        place = {key: opened.whole["summary"][f"frontier/{key}"] for key in ("uptake", "forgetting", "spec_share")}
+        assert place == pytest.approx({key: told[entry.trial_id][key] for key in place})
 
 
 def test_a_trial_that_fails_for_good_stops_no_other_and_is_tried_again_when_asked(folder: Path) -> None:
