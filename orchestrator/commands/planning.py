@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from orchestrator.mixture.planning import make_plan
 from orchestrator.mixture.subset import Subset, refuse_without_loss, subset_positions, subset_sequences
 from orchestrator.mixture.wishes import Ratios, StageWish, Supply
 from orchestrator.runs.directory import RunDirectory
+from orchestrator.runs.lines import version_of
 from orchestrator.shards.epoch import layout_of, read_epoch, trained_tokens_of
 from orchestrator.shards.manifest import Manifest, read_manifest
 from orchestrator.shards.preparation import chat_template_of, source_request
@@ -52,12 +54,19 @@ def checked_supplies(config: Config) -> list[Supply]:
     Raises:
         OrchestratorError: one is not prepared, or not as configured.
     """
-    vocabulary = load_vocabulary(config.model.path, config.shards.document_separator)
+    version = version_of(Path(config.model.path) / "tokenizer.json")
+    vocabulary = _vocabulary(config.model.path, config.shards.document_separator, version)
     check_fits(vocabulary, config.model.path)
     manifests = [read_manifest(Path(config.shards.dir) / name, name) for name in config.sources]
     for manifest in manifests:
         _check_manifest(config, manifest, vocabulary)
     return [_supply(config, manifest) for manifest in manifests]
+
+
+@lru_cache(maxsize=4)
+def _vocabulary(path: str, separator: str | None, version: tuple[int, int, int]) -> Vocabulary:
+    """A sweep plans hundreds of runs with the same one."""
+    return load_vocabulary(path, separator)
 
 
 def check_planned(run: RunDirectory, config: Config, plan: Plan) -> None:

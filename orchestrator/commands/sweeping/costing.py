@@ -1,6 +1,7 @@
 """What a sweep will cost, told before it starts, with the assumption behind each figure."""
 
 import statistics
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -93,7 +94,9 @@ def _model_of(config: Config) -> Model | None:
     from orchestrator.training.skeleton import skeleton
 
     try:
-        built = skeleton(config.model, config.training.lora)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of libraries to their own makers
+            built = skeleton(config.model, config.training.lora)
         trained = sum(parameter.numel() for parameter in built.parameters() if parameter.requires_grad)
         return Model(trained_parameters=trained, flops_per_token=flops_per_token(built, config.training.sequence_length))
     except (OSError, ValueError, KeyError, ImportError):
