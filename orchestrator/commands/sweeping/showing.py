@@ -25,7 +25,7 @@ def show_trials(trials: Sequence[Trial], design: Design, console: Console) -> No
         "arm",
         *(short(key) for key in design.stored.keys),
         "seeds",
-        "spec share",
+        "share",
         "spec tokens",
         "epochs",
         "unique",
