@@ -25,9 +25,9 @@ class Console:
     """Standard output for results, standard error for everything on the way."""
 
     def __init__(self) -> None:
-        wide = None if sys.stdout.isatty() else 200  # a file or a pipe has no edge to wrap at
-        self._out = RichConsole(highlight=False, soft_wrap=True, width=wide)
-        self._err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        out, err = (None if stream.isatty() else 200 for stream in (sys.stdout, sys.stderr))  # a file or a pipe has no edge to wrap at
+        self._out = RichConsole(highlight=False, soft_wrap=True, width=out)
+        self._err = RichConsole(stderr=True, highlight=False, soft_wrap=True, width=err)
 
     def aside(self) -> "Console":
         """One that has nothing to say on standard output: what would be results is on the way to those of another."""
