@@ -113,6 +113,12 @@ def cluster_address() -> str:
     return str(ray.get_runtime_context().gcs_address)
 
 
+def is_down() -> bool:
+    """Whether a server of the cluster that this process has started is dead, without which no other process can use it."""
+    dead = {kind for kind, _ in ray._private.worker._global_node.dead_processes()}
+    return bool(dead & {"raylet", "gcs_server"})
+
+
 def pool_size() -> int:
     """How many tasks of one CPU the connected cluster runs side by side."""
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
