@@ -45,7 +45,8 @@ class Pool(Protocol):
 class Board:
     """How the trials of this command stand, shared by its threads."""
 
-    running: dict[str, int] = field(default_factory=dict)  # trial -> its last step
+    running: set[str] = field(default_factory=set)
+    steps: dict[str, int] = field(default_factory=dict)  # trial -> the farthest that it has come, attempts that fell back included
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)  # trial -> why
     stopped: dict[str, str] = field(default_factory=dict)  # what can be gone on with
@@ -56,15 +57,15 @@ class Board:
 class TrialConsole(Console):
     """What a trial has to say, with its name before it, and its progress on the sweep's board."""
 
-    def __init__(self, console: Console, trial_id: str, advance: Callable[[int], None]) -> None:
+    def __init__(self, console: Console, trial_id: str, come_to: Callable[[int], None]) -> None:
         """
         Args:
             console: of the command.
             trial_id: of the trial.
-            advance: told how many steps it has made more.
+            come_to: told at which step it is.
         """
         super().__init__()
-        self._console, self._trial_id, self._advance = console, trial_id, advance
+        self._console, self._trial_id, self._come_to = console, trial_id, come_to
 
     def say(self, text: str) -> None:
         self.note(text)
@@ -77,7 +78,15 @@ class TrialConsole(Console):
 
     @contextmanager
     def progress(self, what: str, total: float, unit: str, done: float = 0) -> Iterator[Callable[..., None]]:
-        yield lambda amount, note="": self._advance(int(amount))
+        step = int(done)
+        self._come_to(step)
+
+        def advance(amount: float, note: str = "") -> None:
+            nonlocal step
+            step += int(amount)
+            self._come_to(step)
+
+        yield advance
 
 
 class Runner:
@@ -119,7 +128,7 @@ class Runner:
             with self.board.lock:
                 entry = self._pool.take()
                 if entry:
-                    self.board.running[entry.trial_id] = 0
+                    self.board.running.add(entry.trial_id)
             if entry:
                 self._train(entry)
             elif self._pool.is_empty:
@@ -131,7 +140,7 @@ class Runner:
         name = entry.trial_id
         ending = self._ending(name)
         with self.board.lock:
-            self.board.running.pop(name)
+            self.board.running.remove(name)
             if ending == "finished":
                 self.board.finished.append(name)
             self._pool.done(entry, ending)
@@ -142,7 +151,7 @@ class Runner:
         """Train a trial, to whatever end it comes to."""
         run = self._sweep.run(name)
         try:
-            resume(run, TrialConsole(self._console, name, lambda steps: self._made(name, steps)), cluster=self._cluster)
+            resume(run, TrialConsole(self._console, name, lambda step: self._come_to(name, step)), cluster=self._cluster)
         except OrchestratorError as error:
             is_over = error.reason_class in OVER_FOR_GOOD and not isinstance(error, _ELSEWHERE)
             return self._failed(name, str(error)) if is_over else self._stopped(name, str(error))
@@ -154,11 +163,12 @@ class Runner:
             return "finished"
         return "pruned" if name in self.board.pruned else self._stopped(name, status.reason or "")
 
-    def _made(self, name: str, steps: int) -> None:
+    def _come_to(self, name: str, step: int) -> None:
         with self.board.lock:
-            self.board.running[name] += steps
+            before = self.board.steps.get(name, 0)
+            self.board.steps[name] = max(before, step)
             running, finished = len(self.board.running), len(self.board.finished)
-        self._advance(steps, note=f"{running} running, {finished} finished, {len(self.board.failed)} failed")
+        self._advance(max(0, step - before), note=f"{running} running, {finished} finished, {len(self.board.failed)} failed")
 
     def _stopped(self, name: str, reason: str) -> Ending:
         self.board.stopped[name] = reason
