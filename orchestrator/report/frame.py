@@ -54,6 +54,8 @@ def _environment() -> Environment:
     environment.filters |= {
         "percent": wording.percent,
         "change": wording.change_in_words,
+        "points": wording.points,
+        "items": wording.items_in_words,
         "duration": wording.duration,
         "moment": wording.moment,
     }
