@@ -10,7 +10,7 @@ COVERAGE = 0.9
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """A value and its interval of 90 %; the ends are none where nothing says how sure it is."""
+    """A value and its interval of 90 % over held-out documents and seeds; the ends are none where nothing says how sure it is."""
 
     value: float
     low: float | None = None
@@ -30,7 +30,7 @@ class Point:
         forgetting: after / before - 1, the mean over the general sources; below zero, they are predicted better than by the base model.
         forgetting_by_source: of each general source.
         uptake_over_control, forgetting_over_control: less those of the control with the same tokens and seeds; none without one.
-        is_on_front: whether no other point has more uptake and less forgetting.
+        is_on_front: whether no other point is better in one and at least as good in the other: more uptake, less forgetting.
         front_share: the share of bootstrap draws in which that is so.
     """
 
@@ -56,8 +56,8 @@ class Knee:
 
     Attributes:
         point: its index among the frontier's points.
-        spec_share: of the knee, over the draws.
-        chosen: index of a point -> the share of draws in which it was the knee.
+        spec_share: of the knee, over the draws that have one.
+        chosen: index of a point -> the share of draws in which it was the knee; less than 1 in all where some have none.
     """
 
     point: int
@@ -67,7 +67,7 @@ class Knee:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
-    """The largest spec share with forgetting at most `max_forgetting`, between the shares that were tried.
+    """The largest spec share up to which forgetting stays at most `max_forgetting`, between the shares that were tried.
 
     Attributes:
         max_forgetting: as a share of the base model's loss.

@@ -1,0 +1,52 @@
+"""Whether trials can be compared at all: all begin from the same model and are measured with the same held-out sequences."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from orchestrator.errors import DataError
+from orchestrator.frontier.trials import SourceLosses, TrialResult
+
+LARGEST_DIFFERENCE = 1e-3  # nats a token: what other kernels and batch shapes change, and no other model or sequence does
+
+
+def check_comparable(trials: Sequence[TrialResult]) -> None:
+    """Check that all trials measured the same, before their first steps.
+
+    Raises:
+        DataError: there are none, one lacks held-out losses of the spec or of general text, or two differ in what they measured.
+    """
+    if not trials:
+        raise DataError("no trial has finished, 1 is needed for a frontier. Wait for one, or see why they stopped.")
+    first = trials[0]
+    for role, words in (("spec", "a spec source"), ("general", "a general source")):
+        if not any(losses.role == role for losses in first.sources.values()):
+            raise DataError(
+                f"trial {first.trial_id}: no held-out loss of {words}, and a frontier needs both. "
+                f"Hold documents out with sources.<name>.heldout_share or heldout_paths, and run the trials again."
+            )
+    for trial in trials[1:]:
+        _check_pair(first, trial)
+
+
+def _check_pair(first: TrialResult, trial: TrialResult) -> None:
+    who = f"trials {first.trial_id} and {trial.trial_id} are not comparable"
+    remedy = "Run one of them again with the model and the held-out data of the other, or leave it out."
+    if first.sources.keys() != trial.sources.keys():
+        raise DataError(f"{who}: they measured the sources {sorted(first.sources)} and {sorted(trial.sources)}. {remedy}")
+    for name, losses in first.sources.items():
+        if difference := _difference(losses, trial.sources[name]):
+            raise DataError(f"{who}: source {name!r}: {difference}. {remedy}")
+
+
+def _difference(one: SourceLosses, other: SourceLosses) -> str | None:
+    if one.role != other.role:
+        return f"its role is {one.role} in one and {other.role} in the other"
+    if len(one.before) != len(other.before):
+        return f"{len(one.before)} held-out sequences in one and {len(other.before)} in the other"
+    if not np.array_equal(one.documents, other.documents):
+        return "its held-out sequences are of other documents"
+    largest = float(np.abs(one.before - other.before).max(initial=0.0))
+    if largest > LARGEST_DIFFERENCE:
+        return f"the losses before the first step differ by {largest:.4g} nats a token, at most {LARGEST_DIFFERENCE:g} is allowed"
+    return None
