@@ -13,7 +13,8 @@ from orchestrator.commands.console import Console
 from orchestrator.commands.report import make_report, show_summary
 from orchestrator.errors import DataError
 from orchestrator.report.probes import make_asked, probe_changes, probe_changes_of
-from tests.support.run_directory import MadeUpRun, write_run
+from orchestrator.report.sweep.reading import read_measured
+from tests.support.run_directory import SOURCES, MadeUpRun, write_run
 
 
 def lines(answers: dict[int, list[float]], name: str = "keeper", items: str = "hash") -> list[dict[str, Any]]:
@@ -94,3 +95,11 @@ def test_a_run_that_was_asked_only_before_its_first_step_claims_no_change(tmp_pa
     assert "items answered right" not in capsys.readouterr().out
     page = run.report.read_text(encoding="utf-8")
     assert "<td>33.3\N{NARROW NO-BREAK SPACE}%</td>" + 3 * "<td>\N{EN DASH}</td>" in page
+
+
+def test_the_report_of_a_sweep_has_the_first_and_the_newest_answers_of_a_trial(tmp_path: Path) -> None:
+    run = write_run(tmp_path, MadeUpRun(probes={"keeper": 12}))
+    found = read_measured(run, {name: source.role for name, source in SOURCES.items()}).probes["keeper"]
+    assert found.items == "hash of keeper"
+    assert (found.before.tolist(), found.after.tolist()) == ([1.0] * 4 + [0.0] * 8, [1.0] * 12)
+    assert read_measured(write_run(tmp_path / "without"), {name: source.role for name, source in SOURCES.items()}).probes == {}
