@@ -78,15 +78,15 @@ def show_summary(summary: dict[str, Any], run: RunDirectory, console: Console) -
 
 def _show_probes(changes: Mapping[str, ProbeChange], console: Console) -> None:
     """A row a probe that was asked again since its first time."""
-    columns = ["probe", "before", "after", "change", "margin before", "margin after", "items"]
+    columns = ["probe", "before", "after", "change, points", "margin before", "margin after", "items"]
     rows = [
         [
             name,
             wording.percent(c.before),
             wording.percent(c.after),
             wording.points(c.change, c.change_stderr),
-            f"{c.margin_before:+.3f}",
-            f"{c.margin_after:+.3f}",
+            wording.number(c.margin_before, 3, signed=True),
+            wording.number(c.margin_after, 3, signed=True),
             wording.items_in_words(c.num_items, c.num_cut),
         ]
         for name, c in changes.items()

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from orchestrator.errors import DataError
 from orchestrator.evaluation import probe_items
 from orchestrator.evaluation.probe_items import ProbeItem, hash_items, list_probe_files, read_items
+from orchestrator.resources import resource
 from tests.evaluation.asking import LINES, write_lines
 
 ITEM: dict[str, object] = {"prompt": "one and one is", "choices": [" two", " three"], "answer": 0}
@@ -93,3 +95,15 @@ def test_the_hash_of_items_is_that_of_what_is_asked_in_its_order_and_not_of_wher
     changed = [[LINES[1], LINES[0]], [LINES[0] | {"answer": 1}], [LINES[0] | {"prompt": "x"}], [LINES[0] | {"choices": [" twice", " no"]}]]
     hashes = {hash_items(read(write_lines(other, [*lines, *LINES[2:]]))) for lines in changed}
     assert len(hashes | {same}) == 5
+
+
+def test_the_example_asks_24_things_of_its_spec_with_answers_and_lengths_that_give_nothing_away() -> None:
+    items = read(resource("examples") / "spec" / "probes.jsonl")
+    assert len(items) == 24
+    for num_choices in (2, 3, 4):
+        answers = Counter(item.answer for item in items if len(item.choices) == num_choices)
+        assert set(answers) == set(range(num_choices)) and len(set(answers.values())) == 1  # every place as often
+    lengths = [([len(choice) for choice in item.choices], item.answer) for item in items]
+    shorter = sum(of_item[answer] < sum(of_item) / len(of_item) for of_item, answer in lengths)
+    assert 8 <= shorter <= 16
+    assert all(item.prompt[-1] != " " and choice[0] == " " for item in items for choice in item.choices)
