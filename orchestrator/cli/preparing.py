@@ -54,11 +54,13 @@ def plan(overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Show what would be trained when: exact tokens, sequences, epochs and updates of each source. Spends nothing."""
     from orchestrator.commands.console import Console
     from orchestrator.commands.planning import plan_run, show_plan
+    from orchestrator.commands.probes import show_probes, summarise_probes
     from orchestrator.mixture.summary import summarise
 
     config = config_of(overrides)
-    summary = summarise(plan_run(config))
+    summary, probes = summarise(plan_run(config)), summarise_probes(config)
     if as_json:
-        print_json(summary)
+        print_json(summary | ({"probes": probes} if probes else {}))
     else:
         show_plan(summary, config, Console())
+        show_probes(probes, Console())

@@ -11,10 +11,12 @@ import numpy as np
 import xxhash
 
 from orchestrator.commands.console import Console
+from orchestrator.commands.probes import refuse_other_items
 from orchestrator.config.data import MixtureConfig, StageConfig
 from orchestrator.config.schema import Config
 from orchestrator.config.training import SHORTEST_SEQUENCE_TOKENS, TrainingConfig
 from orchestrator.errors import ConfigError, DataError
+from orchestrator.evaluation.probe_sequences import probes_of
 from orchestrator.mixture.apportion import exact
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.planning import make_plan
@@ -45,6 +47,7 @@ def plan_run(config: Config) -> Plan:
         request=mixture_request(config),
     )
     check_lengths(config, plan.steps)
+    probes_of(config)
     return plan
 
 
@@ -70,7 +73,7 @@ def _vocabulary(path: str, separator: str | None, version: tuple[int, int, int])
 
 
 def check_planned(run: RunDirectory, config: Config, plan: Plan) -> None:
-    """Refuse a run whose plan does not follow from its configuration and the prepared sources any more.
+    """Refuse a run whose plan does not follow from its configuration and the prepared sources any more, or whose probes are others.
 
     Raises:
         OrchestratorError: which of them has changed.
@@ -89,6 +92,7 @@ def check_planned(run: RunDirectory, config: Config, plan: Plan) -> None:
                 f"start a new run."
             )
     check_lengths(config, plan.steps)
+    refuse_other_items(run, config)
 
 
 def mixture_request(config: Config) -> str:

@@ -1,5 +1,6 @@
 """`midtrain report`: from a run directory to its summary and its page."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.commands.console import Console
@@ -7,6 +8,7 @@ from orchestrator.errors import InfrastructureError
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.report import wording
 from orchestrator.report.page import render_page
+from orchestrator.report.probes import ProbeChange, make_asked, probe_changes_of
 from orchestrator.report.records import model_name, read_records
 from orchestrator.report.summary import changes_of, summarise_run
 from orchestrator.report.timeline import make_evaluations, make_timeline
@@ -33,6 +35,7 @@ def make_report(run: RunDirectory) -> dict[str, Any]:
         plan=records.plan,
         timeline=timeline,
         evaluations=evaluations,
+        probes=make_asked(records.metrics, records.probes),
         stall_seconds=records.stall_seconds,
     )
     page = render_page(records, timeline=timeline, evaluations=evaluations, summary=summary)
@@ -64,12 +67,33 @@ def show_summary(summary: dict[str, Any], run: RunDirectory, console: Console) -
     ]
     if wording.measured_since(changes):
         console.table("held-out loss, nats a token", columns, rows)
+    _show_probes(probe_changes_of(summary), console)
     console.say(
         f"{summary['tokens']:,} tokens in {summary['steps']:,} steps, {summary['tokens_per_second']:,.0f} tokens a second, "
         f"{wording.percent(summary['data_wait_share'], 2)} of step time waiting for data, "
         f"{wording.duration(summary['checkpoint_stall_seconds'])} stalled by checkpoints."
     )
     console.say(f"page: {run.report}")
+
+
+def _show_probes(changes: Mapping[str, ProbeChange], console: Console) -> None:
+    """A row a probe that was asked again since its first time."""
+    columns = ["probe", "before", "after", "change, points", "margin before", "margin after", "items"]
+    rows = [
+        [
+            name,
+            wording.percent(c.before),
+            wording.percent(c.after),
+            wording.points(c.change, c.change_stderr),
+            wording.number(c.margin_before, 3, signed=True),
+            wording.number(c.margin_after, 3, signed=True),
+            wording.items_in_words(c.num_items, c.num_cut),
+        ]
+        for name, c in changes.items()
+        if c.was_repeated
+    ]
+    if rows:
+        console.table("probes: items answered right, and margins in nats a token", columns, rows)
 
 
 def _with_error(value: float, stderr: float | None) -> str:

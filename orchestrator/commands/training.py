@@ -13,6 +13,7 @@ from orchestrator.checkpoints.store import Checkpoint, DamagedError, committed_d
 from orchestrator.commands.console import Console
 from orchestrator.commands.fetching import fetch_lost
 from orchestrator.commands.planning import check_planned, plan_run
+from orchestrator.commands.probes import warn_of_cuts
 from orchestrator.config.load import config_values, dump_config, read_config
 from orchestrator.config.schema import Config
 from orchestrator.errors import CheckpointError, ConfigError
@@ -42,6 +43,7 @@ def train(config: Config, console: Console, until_step: int | None = None) -> Ru
         OrchestratorError: nothing was begun, or the run stopped; its ledger says why.
     """
     plan = plan_run(config)
+    warn_of_cuts(config, console)
     assert config.run.dir is not None
     if config.model.start_from is not None:
         _check_start(Path(config.model.start_from))

@@ -146,16 +146,16 @@ def _refuse_shadowing(shipped: Path, own: Path) -> None:
 
 def _with_absolute_paths(values: Any) -> Any:
     """Paths are meant from where the command was given; the run is then at home anywhere. What is malformed is left for validation."""
-    run, shards, model, sources, corpus = (_mapping(values.get(group)) for group in ("run", "shards", "model", "sources", "corpus"))
+    run, shards, model, sources = (_mapping(values.get(group)) for group in ("run", "shards", "model", "sources"))
     run["dir"] = _absolute(run.get("dir") or f"runs/{run.get('name')}")
     shards["dir"] = _absolute(shards.get("dir"))
     if "start_from" in model:
         model["start_from"] = _absolute(model["start_from"])
     if isinstance(model.get("path"), str) and Path(model["path"]).is_dir():
         model["path"] = _absolute(model["path"])
-    evaluation_sets = _mapping(corpus.get("evaluation_sets"))
+    by_name = [_mapping(_mapping(values.get(group)).get(key)) for group, key in (("corpus", "evaluation_sets"), ("evaluation", "probes"))]
     for holder, keys in [
-        (evaluation_sets, list(evaluation_sets)),
+        *((holder, list(holder)) for holder in by_name),
         *((_mapping(source), ("paths", "heldout_paths")) for source in sources.values()),
     ]:
         for key in keys:

@@ -1,11 +1,12 @@
 """The configuration of how a run is run: where, when it is saved and measured, and by which processes."""
 
+from dataclasses import field
 from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from orchestrator.config.values import STRICT, Count, CountOrNone, Folder, Name, NotNegative, Positive, Url
+from orchestrator.config.values import STRICT, Count, CountOrNone, Folder, Name, NotNegative, Paths, Positive, Url
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -30,10 +31,11 @@ class CheckpointsConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class EvaluationConfig:
-    """Held-out loss by source; it is always measured before the first step and after the last."""
+    """Held-out loss by source, and probes; they are always measured before the first step and after the last."""
 
     every_steps: Count
     max_sequences: Count  # of each source, evenly spread over its held-out documents
+    probes: dict[Name, Annotated[Paths, Field(min_length=1)]] = field(default_factory=dict)  # name -> JSONL files; older runs lack the key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)

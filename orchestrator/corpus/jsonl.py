@@ -1,4 +1,4 @@
-"""Documents out of JSON lines, plain or compressed, as a stream."""
+"""Records and documents out of JSON lines, plain or compressed, as a stream."""
 
 import io
 import json
@@ -14,17 +14,38 @@ def from_jsonl(path: str, file: io.RawIOBase, field: str, judged: Judge = judge)
     """The document of each line.
 
     Args:
-        path: of the file; its name says how it is compressed. Files that were joined (several frames or members) are read to their end.
+        path: of the file.
         file: opened.
         field: where the text is, or whatever else a document is made of.
         judged: makes a document of it.
+    """
+    for found in read_records(path, file):
+        if isinstance(found, Reject):
+            yield found
+            continue
+        number, record = found
+        if isinstance(record, dict) and field in record:
+            yield judged(path, number, record[field])
+        else:
+            yield Reject(path, number, f"no field {field!r}")
+
+
+def read_records(path: str, file: io.RawIOBase) -> Iterator[tuple[int, Any] | Reject]:
+    """What each line holds.
+
+    Args:
+        path: of the file; its name says how it is compressed. Files that were joined (several frames or members) are read to their end.
+        file: opened.
+
+    Yields:
+        The number of a line, from 1, and its value; or why it has none.
     """
     import pyarrow
 
     number = 0
     try:
         for number, line in enumerate(_lines(path, file), 1):
-            yield _from_line(path, number, line, field, judged)
+            yield _from_line(path, number, line)
     except MemoryError:  # Arrow's is also an exception of its own
         raise
     except (OSError, pyarrow.ArrowException) as error:  # not of the disk or network: `file` reports those
@@ -41,16 +62,13 @@ def _lines(path: str, file: io.RawIOBase) -> io.BufferedReader:
     return io.BufferedReader(pyarrow.input_stream(file, compression=compression), _CHUNK_BYTES)
 
 
-def _from_line(path: str, number: int, line: bytes, field: str, judged: Judge) -> Document | Reject:
+def _from_line(path: str, number: int, line: bytes) -> tuple[int, Any] | Reject:
     try:
-        record = _parse(line)
+        return number, _parse(line)
     except UnicodeDecodeError as error:
         return Reject(path, number, f"not UTF-8: {error.reason} at byte {error.start} of the line")
     except (ValueError, RecursionError) as error:
         return Reject(path, number, f"not JSON: {error}")
-    if not isinstance(record, dict) or field not in record:
-        return Reject(path, number, f"no field {field!r}")
-    return judged(path, number, record[field])
 
 
 def _parse(line: bytes) -> Any:

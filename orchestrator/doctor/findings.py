@@ -8,7 +8,13 @@ from orchestrator.errors import ConfigError, InfrastructureError
 
 Verdict = Literal["good", "warning", "bad"]
 
-_OF_THE_USER = ("model", "source", "W&B", "configuration")  # what the configuration or the environment says, not what the machines are
+_OF_THE_USER = (
+    "model",
+    "source",
+    "probe",
+    "W&B",
+    "configuration",
+)  # what the configuration or the environment says, not what the machines are
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

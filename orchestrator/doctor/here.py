@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.config.schema import Config
 from orchestrator.doctor.disk import check_disk
 from orchestrator.doctor.findings import Finding
-from orchestrator.doctor.inputs import check_model, check_sources
+from orchestrator.doctor.inputs import check_model, check_probes, check_sources
 from orchestrator.doctor.machine import check_ports, judge_machine, look_at_machine
 from orchestrator.doctor.tracking import check_tracking
 
@@ -20,7 +20,7 @@ def check_here(config: Config) -> list[Finding]:
 
 
 def check_inputs(config: Config, *, jobs_have_keys: bool = False) -> list[Finding]:
-    """What a login node can tell before a run is submitted: storage, model, sources, W&B. How large it is itself does not matter.
+    """What a login node can tell before a run is submitted: storage, model, sources, probes, W&B. How large it is itself does not matter.
 
     Args:
         config: of the run.
@@ -33,6 +33,7 @@ def check_inputs(config: Config, *, jobs_have_keys: bool = False) -> list[Findin
         *check_disk(Path(config.run.dir), where),
         *check_model(config.model, config.shards.document_separator, where),
         *check_sources(Path(config.shards.dir), config.sources, where),
+        *check_probes(config, where),
         *([] if jobs_have_keys and tracking.verdict == "bad" else [tracking]),
     ]
 
@@ -49,3 +50,4 @@ def check_node(config: Config, where: str) -> Iterator[Finding]:
     yield from judge_machine(look_at_machine(), where, gpus_per_rank=config.scheduling.gpus_per_rank)
     yield from check_model(config.model, config.shards.document_separator, where)
     yield from check_sources(Path(config.shards.dir), config.sources, where)
+    yield from check_probes(config, where)

@@ -1,4 +1,4 @@
-"""What a run reads before it trains: the model, without its weights being loaded, and the prepared sources."""
+"""What a run reads before it trains: the model, without its weights being loaded, the prepared sources, and the probes."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from orchestrator.config.schema import Config
 from orchestrator.config.training import ModelConfig
 from orchestrator.doctor.findings import Finding, Verdict, finding
 from orchestrator.errors import OrchestratorError
+from orchestrator.evaluation.probe_sequences import open_probes
 from orchestrator.shards.manifest import Manifest, read_manifest
 from orchestrator.shards.vocabulary import check_fits, load_vocabulary
 
@@ -152,3 +154,34 @@ def _judge_shards(manifest: Manifest, directory: Path, where: str) -> Finding:
         limit="all shards as long as the manifest says",
         remedy="Run `midtrain prepare` again; whole shards are kept. On a node: see that it mounts shards.dir.",
     )
+
+
+def check_probes(config: Config, where: str) -> Iterator[Finding]:
+    """Whether every line of each probe is an item; one that is cut loses the beginning of its prompt.
+
+    Args:
+        config: of the run. Without its tokenizer nothing is said here: what is wrong with that is another finding.
+        where: the name of this machine.
+    """
+    if not config.evaluation.probes:
+        return
+    try:
+        vocabulary = load_vocabulary(config.model.path, config.shards.document_separator)
+    except OrchestratorError:
+        return
+    length = config.training.sequence_length
+    for name, paths in config.evaluation.probes.items():
+        try:
+            (probe,) = open_probes({name: paths}, vocabulary, length)
+        except OrchestratorError as error:
+            yield refusal(f"probe {name!r}", where, error)
+            continue
+        cut = f", {probe.num_cut:,} of the items cut on the left" if probe.num_cut else ""
+        yield finding(
+            f"probe {name!r}",
+            where,
+            "warning" if probe.num_cut else "good",
+            f"items: {len(probe.answers):,}, choices: {len(probe.sequences):,}{cut}",
+            limit=f"training.sequence_length={length}",
+            remedy="Shorten their prompts or raise training.sequence_length, or take it as it is: the choices are whole.",
+        )

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from orchestrator.errors import DataError
+from orchestrator.evaluation.dealing import measure_dealt
 from orchestrator.shards.gathering import gather
 from orchestrator.shards.reader import ShardReader
 from orchestrator.training.documents import position_ids
@@ -83,9 +84,6 @@ def choose_heldout(
 def measure(model: Model, heldout: Sequence[Heldout], *, micro_batch: int, rank: int, world_size: int) -> dict[str, list[float]]:
     """Measure the held-out loss. A collective; the ranks share the sequences.
 
-    Every rank makes the same number of forward passes, as ZeRO-3 needs: the sequences are repeated to fill the last ones, and what the
-    repeats give is thrown away.
-
     Args:
         model: collective, too.
         heldout: of each source.
@@ -100,17 +98,14 @@ def measure(model: Model, heldout: Sequence[Heldout], *, micro_batch: int, rank:
     if num == 0:
         return {}
     everything = np.concatenate([part.sequences for part in heldout])
-    padded = -(-num // (micro_batch * world_size)) * micro_batch * world_size
-    mine = np.arange(rank, padded, world_size)
-    positions, trained = _marks(heldout, mine % num, model.device)
-    sequences = torch.from_numpy(everything[mine % num]).to(model.device)
-    losses = model.heldout_losses(sequences, positions=positions, trained=trained)
-    table = torch.zeros(padded, dtype=torch.float64, device=model.device)
-    table[torch.from_numpy(mine).to(model.device)] = losses
-    if torch.distributed.is_initialized():
-        torch.distributed.all_reduce(table)
+
+    def losses_of(chosen: NDArray[np.int64]) -> torch.Tensor:
+        positions, trained = _marks(heldout, chosen, model.device)
+        return model.heldout_losses(torch.from_numpy(everything[chosen]).to(model.device), positions=positions, trained=trained)
+
+    losses = measure_dealt(num, losses_of, micro_batch=micro_batch, rank=rank, world_size=world_size, device=model.device)
     ends = np.cumsum([len(part.sequences) for part in heldout])
-    return {part.source: table[end - len(part.sequences) : end].tolist() for part, end in zip(heldout, ends, strict=True)}
+    return {part.source: found.tolist() for part, found in zip(heldout, np.split(losses, ends[:-1]), strict=True)}
 
 
 def _marks(heldout: Sequence[Heldout], chosen: NDArray[np.int64], device: torch.device) -> tuple[torch.Tensor | None, torch.Tensor | None]:

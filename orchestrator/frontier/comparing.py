@@ -1,4 +1,4 @@
-"""Whether trials can be compared at all: all begin from the same model and are measured with the same held-out sequences."""
+"""Whether trials can be compared at all: all begin from the same model and are measured with the same held-out sequences and probes."""
 
 from collections.abc import Sequence
 
@@ -31,12 +31,18 @@ def check_comparable(trials: Sequence[TrialResult]) -> None:
 
 def _check_pair(first: TrialResult, trial: TrialResult) -> None:
     who = f"trials {first.trial_id} and {trial.trial_id} are not comparable"
-    remedy = "Run one of them again with the model and the held-out data of the other, or leave it out."
+    remedy = "Run one of them again with the model, the held-out data and the probes of the other, or leave it out."
     if first.sources.keys() != trial.sources.keys():
         raise DataError(f"{who}: they measured the sources {sorted(first.sources)} and {sorted(trial.sources)}. {remedy}")
     for name, losses in first.sources.items():
         if difference := _difference(losses, trial.sources[name]):
             raise DataError(f"{who}: source {name!r}: {difference}. {remedy}")
+    asked, other = ({name: scores.items for name, scores in one.probes.items()} for one in (first, trial))
+    if asked.keys() != other.keys():
+        raise DataError(f"{who}: they were asked the probes {sorted(asked)} and {sorted(other)}. {remedy}")
+    for name in asked:
+        if asked[name] != other[name]:
+            raise DataError(f"{who}: probe {name!r} has other items in one than in the other. {remedy}")
 
 
 def _difference(one: SourceLosses, other: SourceLosses) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.frontier.trials import Floats, Ints, SourceLosses
+from orchestrator.frontier.trials import Floats, Ints, ProbeScores, SourceLosses
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -38,6 +38,12 @@ def sum_documents(measured: Sequence[SourceLosses]) -> DocumentSums:
     before = [np.bincount(numbers, weights=losses.before) for losses in measured]
     after = [np.bincount(numbers, weights=losses.after) for losses in measured]
     return DocumentSums(sizes=sizes, before=np.stack(before, axis=1), after=np.stack(after, axis=1))
+
+
+def sum_items(measured: Sequence[ProbeScores]) -> DocumentSums:
+    """A probe's items as documents of one sequence each, of which the mean of the changes is the relative loss; the trials had the same."""
+    changes = np.stack([scores.after - scores.before for scores in measured], axis=1)
+    return DocumentSums(sizes=np.ones(len(changes), dtype=np.int64), before=np.ones_like(changes), after=changes)
 
 
 def draw_relative_losses(sums: DocumentSums, num_draws: int, rng: np.random.Generator) -> Floats:

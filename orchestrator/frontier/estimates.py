@@ -32,6 +32,7 @@ class Point:
         uptake_over_control, forgetting_over_control: less those of the control with the same tokens and seeds; none without one.
         is_on_front: whether no other point is better in one and at least as good in the other: more uptake, less forgetting.
         front_share: the share of bootstrap draws in which that is so.
+        probes: of each, how much larger the share of items that are answered right became.
     """
 
     arm: str
@@ -48,6 +49,7 @@ class Point:
     forgetting_over_control: Estimate | None = None
     is_on_front: bool = False
     front_share: float = 0.0
+    probes: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -72,6 +72,7 @@ def _untrained(draws: Draws) -> Point:
         uptake=nowhere,
         forgetting=nowhere,
         forgetting_by_source=dict.fromkeys(draws.general, nowhere),
+        probes=dict.fromkeys(draws.probes, nowhere),
     )
 
 
@@ -91,4 +92,5 @@ def _point(trials: Sequence[TrialResult], group: Group, draws: Draws) -> Point:
         forgetting_by_source={name: estimate(rows) for name, rows in zip(draws.general, by_source.T, strict=True)},
         uptake_over_control=estimate(draws.uptake(paired[0]) - draws.uptake(paired[1])) if paired else None,
         forgetting_over_control=estimate(draws.forgetting(paired[0]) - draws.forgetting(paired[1])) if paired else None,
+        probes={name: estimate(rows) for name, rows in zip(draws.probes, draws.changes_of(group.members).T, strict=True)},
     )

@@ -1,7 +1,7 @@
 """What goes into a frontier: what each trial measured, and of which setting it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,20 @@ class SourceLosses:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ProbeScores:
+    """The answers to a probe before the first step of a trial and after its last, over the same n items.
+
+    Attributes:
+        items: a hash of them.
+        before, after: (n,) 1 where an item is answered right, else 0.
+    """
+
+    items: str
+    before: Floats
+    after: Floats
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrialResult:
     """What a finished trial measured.
 
@@ -41,6 +55,7 @@ class TrialResult:
         unique_spec_tokens: that it uses.
         total_tokens: trained.
         sources: by name.
+        probes: by name; empty without any.
     """
 
     trial_id: str
@@ -52,3 +67,4 @@ class TrialResult:
     unique_spec_tokens: int
     total_tokens: int
     sources: Mapping[str, SourceLosses]
+    probes: Mapping[str, ProbeScores] = field(default_factory=dict)

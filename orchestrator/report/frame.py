@@ -54,6 +54,9 @@ def _environment() -> Environment:
     environment.filters |= {
         "percent": wording.percent,
         "change": wording.change_in_words,
+        "number": wording.number,
+        "points": wording.points,
+        "items": wording.items_in_words,
         "duration": wording.duration,
         "moment": wording.moment,
     }

@@ -13,6 +13,7 @@ from orchestrator.report import charts, wording
 from orchestrator.report.charts import LIMIT_SEQUENCES, SPEC_LIMIT_SEQUENCES
 from orchestrator.report.frame import NONE, Card, render
 from orchestrator.report.looks import Chart, Style, source_styles
+from orchestrator.report.probes import probe_changes_of
 from orchestrator.report.records import Attempt, RunRecords, model_name
 from orchestrator.report.summary import HeldoutChange, changes_of, total_seconds
 from orchestrator.report.timeline import Evaluation, Floats, Timeline, deviations
@@ -56,6 +57,7 @@ def render_page(records: RunRecords, *, timeline: Timeline, evaluations: Sequenc
         "in_part": any(source.subset for source in plan.sources),
         "realised": summary["realised_share"],
         "changes": changes,
+        "probes": probe_changes_of(summary),
         "counts_documents": all(change.num_documents is not None for change in changes.values()),
         "evaluated_step": evaluations[-1].step if evaluations else 0,
         "looks": {style.name: style for style in styles},

@@ -41,6 +41,7 @@ class RunRecords:
         plan: what was to be trained when.
         metrics: the lines of metrics.jsonl.
         heldout: the lines of heldout.jsonl.
+        probes: the lines of probes.jsonl.
         attempts: in order.
         is_running: whether a process holds the run now.
         saves: how many checkpoints were saved.
@@ -52,6 +53,7 @@ class RunRecords:
     plan: Plan
     metrics: Sequence[Line]
     heldout: Sequence[Line]
+    probes: Sequence[Line]
     attempts: Sequence[Attempt]
     is_running: bool
     saves: int
@@ -81,6 +83,7 @@ def read_records(run: RunDirectory) -> RunRecords:
         plan=read_plan(run.plan),
         metrics=metrics,
         heldout=list(read_lines(run.heldout)),
+        probes=list(read_lines(run.probes)),
         attempts=pair_attempts(read_lines(run.attempts)),
         is_running=is_running,
         saves=sum(event["event"] == "saved" for event in events),

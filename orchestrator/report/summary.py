@@ -9,6 +9,7 @@ import numpy as np
 
 from orchestrator.evaluation.standard_error import standard_error
 from orchestrator.mixture.plan import Plan
+from orchestrator.report.probes import AnswersAt, probe_changes
 from orchestrator.report.timeline import Evaluation, Floats, Ints, Timeline, deviations, first_measured
 
 
@@ -44,7 +45,13 @@ class HeldoutChange:
 
 
 def summarise_run(
-    *, model: str, plan: Plan, timeline: Timeline, evaluations: Sequence[Evaluation], stall_seconds: Sequence[float]
+    *,
+    model: str,
+    plan: Plan,
+    timeline: Timeline,
+    evaluations: Sequence[Evaluation],
+    probes: Mapping[str, Sequence[AnswersAt]],
+    stall_seconds: Sequence[float],
 ) -> dict[str, Any]:
     """The run's summary, ready for JSON.
 
@@ -53,12 +60,13 @@ def summarise_run(
         plan: of the run.
         timeline: of at least one logged interval.
         evaluations: in order, the first from before the first step; empty when nothing was held out.
+        probes: the evaluations of each, in order.
         stall_seconds: what each checkpoint cost.
 
     Returns:
-        Steps and tokens trained so far; held-out changes by source; each source's share of the trained tokens, and the most that it was
-        off its planned share at any logged step, in sequences; tokens a second of step time; the share of step time spent waiting for
-        data; and the seconds that checkpoints stalled training.
+        Steps and tokens trained so far; held-out changes by source; changes of the answers by probe; each source's share of the trained
+        tokens, and the most that it was off its planned share at any logged step, in sequences; tokens a second of step time; the share of
+        step time spent waiting for data; and the seconds that checkpoints stalled training.
     """
     names = [source.name for source in plan.sources]
     tokens = timeline.tokens[-1]
@@ -70,6 +78,7 @@ def summarise_run(
         "steps": int(timeline.steps[-1]),
         "tokens": int(tokens.sum()),
         "heldout": {name: asdict(change) for name, change in changes.items()},
+        "probes": {name: asdict(change) for name, change in probe_changes(probes).items()},
         "realised_share": dict(zip(names, (tokens / tokens.sum()).tolist(), strict=True)),
         "largest_deviation_sequences": dict(zip(names, largest.tolist(), strict=True)),
         "tokens_per_second": float(tokens.sum() / step_seconds),

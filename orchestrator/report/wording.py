@@ -21,6 +21,18 @@ def change_in_words(change: HeldoutChange, *, signed: bool) -> str:
     return value if change.change_stderr is None else f"{value}{SPACE}±{SPACE}{100 * change.change_stderr:.{digits}f}"
 
 
+def points(change: float, stderr: float | None) -> str:
+    """A change of a share in percentage points and its standard error: `+11.2 ± 0.6`."""
+    digits = error_digits(100 * (stderr or 0))
+    value = number(100 * change, digits, signed=True)
+    return value if stderr is None else f"{value}{SPACE}±{SPACE}{100 * stderr:.{digits}f}"
+
+
+def items_in_words(num_items: int, num_cut: int) -> str:
+    """How many items a probe has, and of how many the prompt was cut, if of any."""
+    return f"{num_items:,}" + (f", {num_cut:,} cut" if num_cut else "")
+
+
 def change_digits(change: HeldoutChange) -> int:
     """Digits after the point at which a change in percent is told: one, or what shows the first digit of its standard error."""
     return error_digits(100 * (change.change_stderr or 0))

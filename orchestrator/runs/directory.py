@@ -41,6 +41,10 @@ class RunDirectory:
         return self.root / "heldout.jsonl"
 
     @property
+    def probes(self) -> Path:
+        return self.root / "probes.jsonl"
+
+    @property
     def events(self) -> Path:
         return self.root / "events.jsonl"
 

@@ -1,6 +1,5 @@
 """What one rank does in an attempt: build the engine, load, then step, log, evaluate and save, each when it is due."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,8 +12,11 @@ import torch
 from orchestrator.checkpoints.retention import INSURANCE, SCIENCE
 from orchestrator.config.load import read_config
 from orchestrator.config.schema import Config
-from orchestrator.errors import NumericsError
+from orchestrator.errors import DataError, NumericsError
+from orchestrator.evaluation.answers import Answers
 from orchestrator.evaluation.heldout import Heldout, choose_heldout, measure
+from orchestrator.evaluation.probe_sequences import Probe, probes_of
+from orchestrator.evaluation.probing import measure_probes
 from orchestrator.feed.loader import Batch, load_batches
 from orchestrator.feed.slices import steps_per_block
 from orchestrator.feed.sources import read_planned
@@ -114,13 +116,14 @@ class _RankAttempt:
         self._sums = IntervalSums(len(plan.sources), self._engine.device)
         self._interval: list[StepDone] = []  # steps since the last line
         self._heldout = list(_open_heldout(config, self._layout, self._manifests))
-        self._recorder = _open_recorder(run, plan, self._from_step, self._heldout) if self._ranks.rank == 0 else None
+        self._probes = _open_probes(config, self._ranks)
+        self._recorder = self._open_recorder() if self._ranks.rank == 0 else None
         self._beacon = vitals().beacon
         self._stopping = Stopping(Agreement(self._engine.device, WISHES), vitals())
 
     def train(self) -> Ending:
         if self._from_step == 0:
-            self._record(0, None, self._evaluate())
+            self._record(0, None, evaluates=True)
         self._beacon.enter("first_step", step=self._from_step)
         ending = self._train_steps() or Ending("done" if self._last == self._plan.steps else "paused", self._last)
         self._stopping.settle()
@@ -161,12 +164,17 @@ class _RankAttempt:
         is_science = self._is_due(done.step, self._config.checkpoints.every_steps)
         saves = is_science or ending is not None or bool(self._stopping.agreed.get("insurance"))
         if evaluates or saves or self._is_due(done.step, self._config.training.log_every_steps):
-            interval = self._end_interval()
-            self._record(done.step, interval, self._evaluate() if evaluates else {})
+            self._record(done.step, self._end_interval(), evaluates=evaluates)
         if saves:
             self._save(done, SCIENCE if is_science else INSURANCE)
             ending = ending or self._stopping.after_save(done.step)
         return ending
+
+    def _open_recorder(self) -> Recorder:
+        metrics, heldout = (MetricsFile(path, self._from_step) for path in (self._run.metrics, self._run.heldout))
+        probes = MetricsFile(self._run.probes, self._from_step) if self._probes else None
+        documents = {part.source: part.main_documents for part in self._heldout}
+        return Recorder([source.name for source in self._plan.sources], metrics, heldout, documents=documents, probes=probes)
 
     def close(self) -> None:
         if self._recorder:
@@ -218,19 +226,23 @@ class _RankAttempt:
             peak_tflops_per_rank=self._utilisation.peak_tflops,
         )
 
-    def _evaluate(self) -> dict[str, list[float]]:
+    def _record(self, step: int, interval: LoggedInterval | None, *, evaluates: bool) -> None:
+        losses, answers = self._evaluate() if evaluates else ({}, {})
+        if self._recorder:
+            self._recorder.write(step, interval, losses, answers)
+
+    def _evaluate(self) -> tuple[dict[str, list[float]], dict[str, Answers]]:
+        """The held-out losses by source, and the answers by probe."""
         self._beacon.enter("evaluate")
         ranks, micro_batch = self._ranks, self._config.training.micro_batch
         losses = measure(self._engine, self._heldout, micro_batch=micro_batch, rank=ranks.rank, world_size=ranks.world_size)
-        if not all(math.isfinite(loss) for by_sequence in losses.values() for loss in by_sequence):
-            raise NumericsError(
-                "the held-out loss is not finite: the weights are lost. Resume from the checkpoint before, at a lower learning rate."
-            )
-        return losses
-
-    def _record(self, step: int, interval: LoggedInterval | None, heldout: dict[str, list[float]]) -> None:
-        if self._recorder:
-            self._recorder.write(step, interval, heldout)
+        answers = measure_probes(self._engine, self._probes, micro_batch=micro_batch, rank=ranks.rank, world_size=ranks.world_size)
+        for what, values in (("held-out loss", losses.values()), ("likelihood of a choice", (each.margins for each in answers.values()))):
+            if not all(np.isfinite(of_one).all() for of_one in values):
+                raise NumericsError(
+                    f"the {what} is not finite: the weights are lost. Resume from the checkpoint before, at a lower learning rate."
+                )
+        return losses, answers
 
     def _save(self, done: StepDone, kind: str) -> None:
         self._beacon.enter("save")
@@ -253,7 +265,12 @@ def _open_heldout(config: Config, layout: Layout, manifests: Sequence[Manifest])
             )
 
 
-def _open_recorder(run: RunDirectory, plan: Plan, from_step: int, heldout: Sequence[Heldout]) -> Recorder:
-    metrics_file, heldout_file = (MetricsFile(path, from_step) for path in (run.metrics, run.heldout))
-    documents = {part.source: part.main_documents for part in heldout}
-    return Recorder([source.name for source in plan.sources], metrics_file, heldout_file, documents=documents)
+def _open_probes(config: Config, ranks: TorchRanks) -> list[Probe]:
+    """The probes, the same on all ranks: with others each would make its own number of forward passes, and wait for ever."""
+    probes = probes_of(config)
+    for name, *of_ranks in zip(config.evaluation.probes, *ranks.gather([probe.items for probe in probes]), strict=True):
+        if len(set(of_ranks)) > 1:
+            raise DataError(
+                f"the files of evaluation.probes.{name} are not the same on all nodes. Put them where every node sees the same ones."
+            )
+    return probes

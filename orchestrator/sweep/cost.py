@@ -17,7 +17,7 @@ class TrialSize:
 
     Attributes:
         tokens: trained.
-        heldout_tokens: measured, in all its evaluations.
+        heldout_tokens: measured, in all its evaluations; those of probes included.
         checkpoints: that are on disk at its end.
     """
 

@@ -11,7 +11,7 @@ from orchestrator.sweep.settings import SPEC, TrialWish, Value
 
 _LABEL_CHARACTERS, _HASH_CHARACTERS = 64, 8
 _TAG_CHARACTERS = 64  # that W&B takes
-_MEASURED = ("corpus", "shards", "evaluation")
+_MEASURED = ("corpus", "shards")
 
 
 def trial_id(wish: TrialWish, values: Mapping[str, Any], plan_fingerprint: str) -> str:
@@ -25,7 +25,9 @@ def trial_id(wish: TrialWish, values: Mapping[str, Any], plan_fingerprint: str) 
     training = {key: value for key, value in values["training"].items() if key not in ("log_every_steps", "peak_tflops_per_rank")}
     model = {key: value for key, value in values["model"].items() if key != "description"}
     attention = values["feed"]["document_attention"]
-    content = [plan_fingerprint, model, training, values["evaluation"]["max_sequences"], values["shards"]["packing"], attention]
+    measured = [values["evaluation"]["max_sequences"], values["shards"]["packing"], attention]
+    probes = values["evaluation"].get("probes")
+    content = [plan_fingerprint, model, training, *measured, *([probes] if probes else [])]  # as it was before there were probes
     digest = xxhash.xxh3_64_hexdigest(json.dumps(content, sort_keys=True).encode())[:_HASH_CHARACTERS]
     return f"{_label(wish)}-{digest}"
 
@@ -43,6 +45,7 @@ def frame(values: Mapping[str, Any]) -> dict[str, Any]:
         "model.initialise": values["model"]["initialise"],
         "sources": values["sources"],
         **{group: values[group] for group in _MEASURED},
+        "evaluation": {"probes": {}} | values["evaluation"],  # older sweeps lack the key
         "training.sequence_length": values["training"]["sequence_length"],
         "feed.document_attention": values["feed"]["document_attention"],
     }

@@ -1,4 +1,5 @@
-"""`metrics.jsonl`, a line a logged step, and `heldout.jsonl`, the losses of held-out sequences. Neither has a step twice after a rewind."""
+"""`metrics.jsonl`, a line a logged step; `heldout.jsonl`, the losses of held-out sequences; and `probes.jsonl`, the answers to probes. None
+has a step twice after a rewind."""
 
 import json
 import os

@@ -3,11 +3,13 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.evaluation.answers import Answers
 from orchestrator.evaluation.standard_error import standard_error
 from orchestrator.tracking.metrics import MetricsFile
 
@@ -81,7 +83,13 @@ class Recorder:
     """The files of one attempt."""
 
     def __init__(
-        self, names: Sequence[str], metrics: MetricsFile, heldout: MetricsFile, *, documents: Mapping[str, NDArray[np.int64]]
+        self,
+        names: Sequence[str],
+        metrics: MetricsFile,
+        heldout: MetricsFile,
+        *,
+        documents: Mapping[str, NDArray[np.int64]],
+        probes: MetricsFile | None = None,
     ) -> None:
         """
         Args:
@@ -89,16 +97,25 @@ class Recorder:
             metrics: metrics.jsonl.
             heldout: heldout.jsonl.
             documents: of each source that is measured, (n,) the number of the document that each held-out sequence is of.
+            probes: probes.jsonl; none: there are no probes.
         """
         self._names, self._metrics, self._heldout, self._documents = names, metrics, heldout, documents
+        self._probes = probes
 
-    def write(self, step: int, interval: LoggedInterval | None, heldout: Mapping[str, Sequence[float]]) -> None:
+    def write(
+        self,
+        step: int,
+        interval: LoggedInterval | None,
+        heldout: Mapping[str, Sequence[float]],
+        probes: Mapping[str, Answers] = MappingProxyType({}),
+    ) -> None:
         """Write one step's line.
 
         Args:
             step: updates made so far.
             interval: what was trained since the last line; none before the first step.
             heldout: losses of each source's held-out sequences, where they were measured.
+            probes: the answers to each probe, where it was asked.
         """
         record: dict[str, Any] = interval.record(self._names) if interval else {"step": step, "tokens": 0}
         record |= {f"heldout/{name}": statistics.fmean(losses) for name, losses in heldout.items() if losses}
@@ -107,8 +124,24 @@ class Recorder:
             self._heldout.write({"step": step, "source": name, "losses": losses, "documents": documents.tolist()})
             if (error := standard_error(np.array(losses), documents)) is not None:
                 record[f"heldout_se/{name}"] = error
+        for name, answers in probes.items():
+            record |= self._write_answers(step, name, answers)
         self._metrics.write(record)
 
+    def _write_answers(self, step: int, name: str, answers: Answers) -> dict[str, float]:
+        """Write a line of probes.jsonl; what metrics.jsonl has of it."""
+        assert self._probes
+        correct = answers.correct.astype(np.int64)
+        values = {"correct": correct.tolist(), "margins": answers.margins.tolist(), "items": answers.items, "num_cut": answers.num_cut}
+        self._probes.write({"step": step, "probe": name, **values})
+        error = standard_error(correct.astype(np.float64))
+        return {
+            f"probe/{name}": float(correct.mean()),
+            **({} if error is None else {f"probe_se/{name}": error}),
+            f"probe_margin/{name}": float(answers.margins.mean()),
+        }
+
     def close(self) -> None:
-        self._metrics.close()
-        self._heldout.close()
+        for file in (self._metrics, self._heldout, self._probes):
+            if file:
+                file.close()

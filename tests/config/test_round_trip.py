@@ -166,7 +166,9 @@ def configs(draw: st.DrawFn) -> Config:
             answer_seconds=draw(st.floats(0.1, 1e6)),
             finish_upload_seconds=draw(st.floats(0, 1e6)),
         ),
-        evaluation=EvaluationConfig(every_steps=draw(counts), max_sequences=draw(counts)),
+        evaluation=EvaluationConfig(
+            every_steps=draw(counts), max_sequences=draw(counts), probes=draw(st.dictionaries(names, paths.filter(bool), max_size=2))
+        ),
         tracking=TrackingConfig(
             wandb=draw(st.sampled_from(["off", "offline", "online"])),
             project=draw(texts),

@@ -25,7 +25,7 @@ def other(change: Callable[[SourceLosses], SourceLosses]) -> list[str]:
 def test_another_base_model_is_told_by_its_losses() -> None:
     *_, told = other(lambda losses: replace(losses, before=losses.before + np.array([0.0, 0.002, 0.0])))
     assert told.startswith("the losses before the first step differ by 0.002 nats a token, at most 0.001 is allowed.")
-    assert told.endswith("Run one of them again with the model and the held-out data of the other, or leave it out.")
+    assert told.endswith("Run one of them again with the model, the held-out data and the probes of the other, or leave it out.")
 
 
 def test_other_held_out_sequences_are_told() -> None:

@@ -63,7 +63,8 @@ def summarise(
     metrics: list[dict[str, Any]] = METRICS, heldout: list[dict[str, Any]] = HELDOUT, stalls: tuple[float, ...] = (0.5, 0.25)
 ) -> dict[str, Any]:
     timeline = make_timeline(metrics, ["spec", "docs"])
-    return summarise_run(model="tiny", plan=PLAN, timeline=timeline, evaluations=make_evaluations(metrics, heldout), stall_seconds=stalls)
+    evaluations = make_evaluations(metrics, heldout)
+    return summarise_run(model="tiny", plan=PLAN, timeline=timeline, evaluations=evaluations, probes={}, stall_seconds=stalls)
 
 
 def test_the_summary_has_the_figures_of_the_whole_run() -> None:
@@ -72,6 +73,7 @@ def test_the_summary_has_the_figures_of_the_whole_run() -> None:
         "model": "tiny",
         "steps": 4,
         "tokens": 160,
+        "probes": {},
         "realised_share": {"spec": 0.25, "docs": 0.75},
         "tokens_per_second": 160 / 8,  # 1 x 3 s + 2 x 1 s + 1 x 3 s
         "data_wait_share": 1.0 / 8,  # 1 x 0.5 s + 2 x 0.25 s

@@ -13,6 +13,7 @@ import xxhash
 
 from orchestrator.checkpoints.store import COMMIT, MANIFEST, step_directory
 from orchestrator.config.load import dump_config, load_config
+from orchestrator.evaluation.answers import Answers
 from orchestrator.mixture.exposure import epochs, updates_within
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.plan_file import write_plan
@@ -58,6 +59,7 @@ class MadeUpRun:
         sources: by name.
         changes: to the tiny configuration.
         attempts: the stop of each attempt.
+        probes: name -> how many items it has, of which ever more are answered rightly.
     """
 
     steps: int = 60
@@ -68,6 +70,7 @@ class MadeUpRun:
     sources: Mapping[str, MadeUpSource] = field(default_factory=lambda: SOURCES)
     changes: Mapping[str, object] = field(default_factory=dict)
     attempts: Sequence[Stop] = ()
+    probes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def last_step(self) -> int:
@@ -116,7 +119,9 @@ def _write_metrics(run: RunDirectory, plan: Plan, made_up: MadeUpRun) -> None:
     pick = np.random.default_rng(0)
     difficulty = {name: pick.normal(0, 0.35, source.num_heldout) for name, source in made_up.sources.items()}
     documents = {name: np.arange(source.num_heldout) // _SEQUENCES_A_DOCUMENT for name, source in made_up.sources.items()}
-    recorder = Recorder(list(made_up.sources), MetricsFile(run.metrics, 0), MetricsFile(run.heldout, 0), documents=documents)
+    files = [MetricsFile(path, 0) for path in (run.metrics, run.heldout)]
+    probes_file = MetricsFile(run.probes, 0) if made_up.probes else None
+    recorder = Recorder(list(made_up.sources), *files, documents=documents, probes=probes_file)
 
     def evaluate(step: int) -> dict[str, list[float]]:
         pieces = {
@@ -125,12 +130,16 @@ def _write_metrics(run: RunDirectory, plan: Plan, made_up: MadeUpRun) -> None:
         }
         return {name: losses.tolist() for name, losses in pieces.items()}
 
-    recorder.write(0, None, evaluate(0))
+    def ask(step: int) -> dict[str, Answers]:
+        return {name: _answers(name, num, step / plan.steps) for name, num in made_up.probes.items()}
+
+    recorder.write(0, None, evaluate(0), ask(0))
     previous = 0
     for step in range(1, made_up.last_step + 1):
         evaluates = step % made_up.evaluate_every == 0 or step == plan.steps
         if evaluates or step % made_up.save_every == 0 or step % made_up.log_every == 0 or step == plan.steps:
-            recorder.write(step, _interval(plan, made_up, previous, step, pick), evaluate(step) if evaluates else {})
+            interval = _interval(plan, made_up, previous, step, pick)
+            recorder.write(step, interval, *((evaluate(step), ask(step)) if evaluates else ({}, {})))
             previous = step
     recorder.close()
 
@@ -156,6 +165,12 @@ def _interval(plan: Plan, made_up: MadeUpRun, previous: int, step: int, pick: np
         tflops_per_rank=0.4,
         peak_tflops_per_rank=1.0,
     )
+
+
+def _answers(name: str, num: int, progress: float) -> Answers:
+    """Item i is answered rightly when more than a share i / n of the run, and a third, is done. One of ten items was cut."""
+    margins = progress + 1 / 3 - np.arange(num) / num
+    return Answers(items=f"hash of {name}", margins=margins, num_cut=num // 10)
 
 
 def _loss(source: MadeUpSource, progress: float) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from orchestrator.evaluation.answers import Answers
 from orchestrator.runs.lines import read_lines
 from orchestrator.tracking.metrics import MetricsFile
 from orchestrator.tracking.recorder import LoggedInterval, Recorder
@@ -35,8 +36,8 @@ DOCUMENTS = {"spec": np.array([0, 4, 4]), "docs": np.empty(0, dtype=np.int64), "
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Recorder:
-    metrics, heldout = (MetricsFile(tmp_path / f"{name}.jsonl", 0) for name in ("metrics", "heldout"))
-    return Recorder(["spec", "docs", "code"], metrics, heldout, documents=DOCUMENTS)
+    metrics, heldout, probes = (MetricsFile(tmp_path / f"{name}.jsonl", 0) for name in ("metrics", "heldout", "probes"))
+    return Recorder(["spec", "docs", "code"], metrics, heldout, documents=DOCUMENTS, probes=probes)
 
 
 def test_an_interval_is_one_line_with_the_mean_loss_of_each_source_that_it_trained(recorder: Recorder, tmp_path: Path) -> None:
@@ -116,3 +117,47 @@ def test_a_held_out_loss_that_is_not_finite_is_never_written(recorder: Recorder,
     recorder.close()
     assert list(read_lines(tmp_path / "metrics.jsonl")) == []
     assert [line for line in read_lines(tmp_path / "heldout.jsonl") if line["source"] == "code"] == []
+
+
+ANSWERS = Answers(items="hash", margins=np.array([0.5, -1.0, 0.25, 0.0]), num_cut=2)
+
+
+def test_every_item_of_a_probe_is_in_its_line_and_the_shares_and_margins_are_among_the_metrics(recorder: Recorder, tmp_path: Path) -> None:
+    recorder.write(0, None, {}, {"keeper": ANSWERS, "one": Answers(items="other", margins=np.array([2.0]), num_cut=0)})
+    recorder.close()
+    assert list(read_lines(tmp_path / "probes.jsonl")) == [
+        {"step": 0, "probe": "keeper", "correct": [1, 0, 1, 0], "margins": [0.5, -1.0, 0.25, 0.0], "items": "hash", "num_cut": 2},
+        {"step": 0, "probe": "one", "correct": [1], "margins": [2.0], "items": "other", "num_cut": 0},
+    ]
+    assert list(read_lines(tmp_path / "metrics.jsonl")) == [
+        {
+            "step": 0,
+            "tokens": 0,
+            "probe/keeper": 0.5,
+            "probe_se/keeper": pytest.approx(math.sqrt(1 / 3) / 2),  # of 1, 0, 1, 0: sample deviation by the root of four
+            "probe_margin/keeper": -0.0625,
+            "probe/one": 1.0,
+            "probe_margin/one": 2.0,
+        }
+    ]
+
+
+def test_after_a_rewind_no_answers_are_left_of_steps_that_are_made_again(tmp_path: Path) -> None:
+    for from_step, steps in ((0, (0, 5, 10)), (5, (10,))):
+        files = [MetricsFile(tmp_path / f"{name}.jsonl", from_step) for name in ("metrics", "heldout", "probes")]
+        recorder = Recorder([], *files[:2], documents={}, probes=files[2])
+        for step in steps:
+            recorder.write(step, None, {}, {"keeper": replace(ANSWERS, items=f"from {from_step}")})
+        recorder.close()
+    assert [(line["step"], line["items"]) for line in read_lines(tmp_path / "probes.jsonl")] == [
+        (0, "from 0"),
+        (5, "from 0"),
+        (10, "from 5"),
+    ]
+
+
+def test_a_margin_that_is_not_finite_is_never_written(recorder: Recorder, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"finite|JSON"):
+        recorder.write(4, INTERVAL, {}, {"keeper": replace(ANSWERS, margins=np.array([math.nan]))})
+    recorder.close()
+    assert list(read_lines(tmp_path / "probes.jsonl")) == list(read_lines(tmp_path / "metrics.jsonl")) == []

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.commands.console import Console, duration
+from orchestrator.commands.probes import summarise_probes
 from orchestrator.commands.sweeping.designing import Design, Trial
 from orchestrator.config.schema import Config
 from orchestrator.runs.directory import RunDirectory
@@ -83,7 +84,8 @@ def _measured(run: RunDirectory, config: Config) -> float | None:
 def _size(trial: Trial) -> TrialSize:
     config, steps = trial.config, trial.plan.steps
     evaluations = 2 + (steps - 1) // config.evaluation.every_steps
-    measured = len(config.sources) * config.evaluation.max_sequences * config.training.sequence_length
+    heldout = len(config.sources) * config.evaluation.max_sequences * config.training.sequence_length
+    measured = heldout + sum(probe["tokens"] for probe in summarise_probes(config))
     kept = cost.checkpoints_kept(steps, config.checkpoints.every_steps, with_insurance=config.checkpoints.insurance_minutes > 0)
     return TrialSize(tokens=trial.plan.tokens, heldout_tokens=evaluations * measured, checkpoints=kept)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.frontier.coordinates import Coordinates, measured_coordinates
-from orchestrator.frontier.trials import Floats, SourceLosses
+from orchestrator.frontier.trials import Floats, ProbeScores, SourceLosses
+from orchestrator.report.probes import AnswersAt, make_asked
 from orchestrator.report.sweep.records import Curves
 from orchestrator.report.thinning import bucket_starts, last_of_each, mean_of_each
 from orchestrator.report.timeline import Evaluation, first_measured, make_evaluations, make_timeline
@@ -22,11 +23,13 @@ class Measured:
 
     Attributes:
         sources: before the first step and at the newest evaluation; empty when it measured nothing since the first.
+        probes: likewise.
         coordinates: of these; none without any.
         curves: none when nothing was logged.
     """
 
     sources: Mapping[str, SourceLosses]
+    probes: Mapping[str, ProbeScores]
     coordinates: Coordinates | None
     curves: Curves | None
 
@@ -46,6 +49,7 @@ def read_measured(run: RunDirectory, roles: Mapping[str, str]) -> Measured:
     sources = _sources(evaluations, roles) if len(evaluations) > 1 else {}
     return Measured(
         sources=sources,
+        probes=_probes(make_asked(metrics, read_lines(run.probes))),
         coordinates=measured_coordinates(sources) if sources else None,
         curves=_curves(metrics, evaluations, list(roles)) if metrics else None,
     )
@@ -62,6 +66,11 @@ def _sources(evaluations: Sequence[Evaluation], roles: Mapping[str, str]) -> dic
         )
         for name, losses in after.losses.items()
     }
+
+
+def _probes(asked: Mapping[str, Sequence[AnswersAt]]) -> dict[str, ProbeScores]:
+    repeated = {name: (each[0], each[-1]) for name, each in asked.items() if len(each) > 1}
+    return {name: ProbeScores(items=before.items, before=before.correct, after=after.correct) for name, (before, after) in repeated.items()}
 
 
 def _curves(metrics: Sequence[Mapping[str, float]], evaluations: Sequence[Evaluation], names: Sequence[str]) -> Curves:
