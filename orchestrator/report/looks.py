@@ -9,6 +9,7 @@ from orchestrator.mixture.plan import PlannedSource
 from orchestrator.report.timeline import Floats
 
 _GENERAL_COLOURS, _DASHES = 5, ("solid", "dash", "dot", "dashdot")
+ROOM = {"l": 60, "r": 12, "t": 22, "b": 52}  # margins that usual axes fit into: without, plotly measures them and draws a chart twice
 _WHOLE_TICKS = 8  # a shorter run needs to be told that steps are whole
 
 

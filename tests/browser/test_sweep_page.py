@@ -1,50 +1,17 @@
 """The page of a sweep in a real browser, opened from disk without a network: what is shown, by pointer, finger and keyboard."""
 
 import re
-from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from orchestrator.report.sweep.page import render_sweep_page
-from orchestrator.report.sweep.records import SweepRecords
 from tests.browser.opening import BACKGROUND, DESKTOP, PHONE, SOFT_INK, Opened, luminance, needs_browser, open_page
-from tests.support.sweep_records import HOSTILE, MadeUpSweep, hostile_sweep, large_sweep, make_records, small_sweep
+from tests.browser.sweeps import CHARTS, LAW, SWEEPS, shown
+from tests.support.sweep_records import HOSTILE
 from tests.support.typed import plain
 
-CHARTS = ("frontier", "curves-heldout", "curves-losses")
-LAW = ("law-spec", "law-general")
-SWEEPS: dict[str, Callable[[], SweepRecords]] = {
-    "small": small_sweep,
-    "large": large_sweep,
-    "hostile": hostile_sweep,
-    "unfinished": lambda: make_records(MadeUpSweep(states={f"t{number:03d}": "running" for number in range(14)})),
-}
-
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("sweeps")
-    for name, made_up in SWEEPS.items():
-        (folder / f"{name}.html").write_text(render_sweep_page(made_up()), encoding="utf-8")
-    return {name: (folder / f"{name}.html").as_uri() for name in SWEEPS}
-
-
-@pytest.fixture
-def small(browser: Browser, addresses: dict[str, str]) -> Iterator[Page]:
-    page = open_page(browser, addresses["small"], CHARTS + LAW).page
-    yield page
-    page.close()
-
-
-@pytest.fixture
-def large(browser: Browser, addresses: dict[str, str]) -> Iterator[Page]:
-    page = open_page(browser, addresses["large"], CHARTS).page
-    yield page
-    page.close()
 
 
 def point(page: Page, setting: str) -> Locator:
@@ -65,16 +32,6 @@ def press(page: Page) -> None:
     """Press the pointer's button where it is."""
     page.mouse.down()
     page.mouse.up()
-
-
-def shown(page: Page) -> list[str]:
-    """The trials whose curves are shown, as their chips have them."""
-    return page.locator("#chips .id").all_text_contents()
-
-
-def ids(page: Page) -> list[str]:
-    """The trials in the table, in its order, without those that are filtered out."""
-    return page.locator("#trials tbody tr:not([hidden]) th").all_text_contents()
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -198,67 +155,6 @@ def test_a_second_key_colours_points_and_gives_each_value_a_mark(large: Page) ->
     expect(large.locator("#frontier-scale .glyph")).to_have_count(5)
     symbols = large.evaluate("[...new Set(document.getElementById('frontier').data[4].marker.symbol)]")
     assert set(symbols) == {"x-thin", "diamond", "circle", "square", "triangle-up", "triangle-down", "pentagon"}
-
-
-def test_a_column_is_sorted_up_then_down_and_empty_cells_come_last(small: Page) -> None:
-    header = small.locator("#trials th", has_text="spec share")
-    header.get_by_role("button").click()
-    assert header.get_attribute("aria-sort") == "ascending"
-    assert ids(small)[:2] == ["t002", "t003"]
-    assert ids(small)[-2:] == ["t000", "t001"]
-    header.get_by_role("button").focus()
-    small.keyboard.press("Enter")
-    assert header.get_attribute("aria-sort") == "descending"
-    assert ids(small)[:2] == ["t012", "t013"]
-    assert ids(small)[-2:] == ["t000", "t001"]
-    small.locator("#trials th", has_text="uptake").get_by_role("button").click()
-    assert header.get_attribute("aria-sort") is None
-    assert ids(small)[0] == "t000"
-    assert ids(small)[-1] == "t013"
-
-
-def test_the_table_of_settings_is_sorted_too(large: Page) -> None:
-    table = large.locator("table[aria-labelledby=settings-caption]")
-    for _ in range(2):
-        table.get_by_role("button", name="uptake").click()
-    assert plain(table.locator("tbody tr").first.inner_text()).split()[:2] == ["35", "%"]
-    assert table.locator("tbody tr").count() == 99
-
-
-def test_the_table_of_trials_is_filtered_by_any_cell_and_by_state(large: Page) -> None:
-    large.locator("#trials-find").fill("not FINITE")
-    assert ids(large) == ["t017", "t044"]
-    expect(large.locator("#trials-count")).to_have_text("2 of 200 trials")
-    large.locator("#trials-find").fill("")
-    large.locator("#trials-state").select_option("pruned")
-    assert ids(large) == ["t090", "t091"]
-    large.locator("#trials-state").select_option("")
-    large.locator("#trials-find").fill("3e-05")
-    assert len(ids(large)) == 100
-
-
-def test_a_trials_button_shows_its_curves_and_tells_whether_they_are_shown(small: Page) -> None:
-    button = small.locator("#trials tbody tr", has_text="t006").get_by_role("button", name="curves")
-    assert button.get_attribute("aria-pressed") == "false"
-    button.click()
-    assert button.get_attribute("aria-pressed") == "true"
-    assert shown(small)[-1] == "t006"
-    small.locator("#chips button").last.click()
-    assert button.get_attribute("aria-pressed") == "false"
-
-
-def test_a_command_is_copied_and_shown_from_a_page_on_disk(small: Page) -> None:
-    row = small.locator("#trials tbody tr", has_text="t004")
-    row.get_by_role("button", name="copy").click()
-    expect(small.locator("#trials-status")).to_have_text("The command is copied.")
-    small.locator("#trials-find").focus()
-    small.keyboard.press("Control+V")
-    command = "midtrain train experiment=ratios run.name=t004 mixture.spec_share=0.05 seed=1"
-    expect(small.locator("#trials-find")).to_have_value(command)
-    assert ids(small) == ["t004"]
-    row.locator("summary").click()
-    expect(row.locator("code")).to_be_visible()
-    assert row.locator("code").inner_text() == command
 
 
 def test_light_and_dark_are_the_readers_choice_and_dark_paper_is_not_printed(small: Page) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from orchestrator.frontier.estimates import Frontier
 from orchestrator.frontier.trials import Floats, Ints
-from orchestrator.report.looks import step_layout
+from orchestrator.report.looks import ROOM, step_layout
 from orchestrator.report.sweep.findings import best_of
 from orchestrator.report.sweep.records import Curves, SweepRecords, TrialRecord
 from orchestrator.report.sweep.settings import Names, control_of, front_of, names_of
@@ -38,7 +38,7 @@ def curve_values(records: SweepRecords) -> dict[str, Any]:
         "steps": steps.series,
         "shown": first_shown(records),
         "most": MOST_SHOWN,
-        "layouts": [step_layout(last, ticksuffix=" %", zeroline=True), step_layout(last)],
+        "layouts": [step_layout(last, ticksuffix=" %", zeroline=True) | {"margin": ROOM}, step_layout(last) | {"margin": ROOM}],
     }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from orchestrator.frontier.estimates import Frontier, MixingLaw, Point, Repetition
 from orchestrator.frontier.trials import Floats
-from orchestrator.report.looks import Chart, Style, layout, legend, numbers, styles_of
+from orchestrator.report.looks import ROOM, Chart, Style, layout, legend, numbers, styles_of
 from orchestrator.report.sweep.quantities import ends, estimate_in_words, shares_in_words
 from orchestrator.report.sweep.records import SweepRecords, TrialRecord
 from orchestrator.report.wording import number
@@ -137,4 +137,4 @@ def _layout(law: MixingLaw) -> dict[str, Any]:
         shapes.append(area | {"fillcolor": "var(--band)", "line": {"width": 0}, "layer": "below"})
         stroke = {"color": "var(--ink-faint)", "width": 1, "dash": "dot"}
         shapes.append({"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": middle, "x1": middle, "line": stroke, "layer": "below"})
-    return layout(along, {"ticksuffix": " %", "zeroline": True}) | {"hovermode": "closest", "shapes": shapes}
+    return layout(along, {"ticksuffix": " %", "zeroline": True}) | {"hovermode": "closest", "shapes": shapes, "margin": ROOM}

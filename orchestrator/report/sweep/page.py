@@ -14,6 +14,7 @@ from orchestrator.report.sweep.settings import names_of, setting_rows
 from orchestrator.report.sweep.trials import failures_by_class, states_of, trial_rows
 
 _MOST_BARS = 24  # more settings are folded away
+_LATE_FROM = 40  # rows; a longer table is laid out once the charts have been drawn
 
 
 def render_sweep_page(records: SweepRecords) -> str:
@@ -44,6 +45,7 @@ def render_sweep_page(records: SweepRecords) -> str:
         "looks": {style.name: style for style in styles_of(records.roles)},
         **(_of_frontier(records, frontier) if frontier else {"warnings": []}),
         **_of_cost(records),
+        "late_from": _LATE_FROM,
         "command": records.command,
         "config_text": records.config_text,
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestrator.frontier.estimates import Estimate, Frontier, Point
 from orchestrator.frontier.trials import Value
-from orchestrator.report.looks import layout, numbers
+from orchestrator.report.looks import ROOM, layout, numbers
 from orchestrator.report.sweep.quantities import ends, estimate_in_words, share_in_words, tokens_in_words, value_in_words
 from orchestrator.report.sweep.records import SweepRecords
 from orchestrator.report.sweep.settings import CONTROL, UNTRAINED, Names, names_of
@@ -98,4 +98,4 @@ def _layout() -> dict[str, Any]:
     along = {"title": {"text": "uptake of the spec", "standoff": 8}, "showgrid": True, "ticks": ""}
     picture = layout(axis | along, axis | {"title": {"text": "forgetting", "standoff": 6}})
     picture["hoverlabel"]["align"] = "left"
-    return picture | {"hovermode": "closest", "hoverdistance": 24}
+    return picture | {"hovermode": "closest", "hoverdistance": 24, "margin": ROOM}

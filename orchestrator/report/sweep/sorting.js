@@ -24,6 +24,11 @@
     rows[0].parentElement.append(...keyed.map(([, , row]) => row));
   }
 
+  // Long tables are laid out once the charts have been seen, or before, when they are scrolled to.
+  addEventListener("load", () => setTimeout(() => {
+    for (const box of document.querySelectorAll(".late")) box.classList.remove("late");
+  }, 300));
+
   for (const table of document.querySelectorAll("table.sorted")) {
     const rows = [...table.tBodies[0].rows];
     for (const button of table.querySelectorAll(".sort")) button.addEventListener("click", () => sort(button.parentElement, rows));
