@@ -95,6 +95,7 @@ def _result(standing: TrialStanding, measured: Measured) -> TrialResult:
         unique_spec_tokens=entry.unique_spec_tokens,
         total_tokens=entry.total_tokens,
         sources=measured.sources,
+        probes=measured.probes,
     )
 
 
