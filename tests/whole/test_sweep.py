@@ -189,9 +189,10 @@ def test_a_command_that_is_killed_or_asked_to_stop_loses_no_more_than_the_steps_
     assert done.returncode == 0, done.stderr
     assert set(states(sweep, folder).values()) == {"finished"}
     for name, lines in ledgers(sweep).items():
-        first, second, third = (line["from_step"] for line in lines if line["event"] == "start")
-        assert first == 0 and second >= made[name] // 10 * 10
-        assert [line["step"] for line in lines if line["event"] == "stop" and "which is saved" in line["reason"]][-1] == third
+        begun = {line["attempt"]: line["from_step"] for line in lines if line["event"] == "start"}
+        saved = {line["attempt"]: line["step"] for line in lines if line["event"] == "stop" and "which is saved" in line["reason"]}
+        assert begun[1] == 0 and begun[2] >= made[name] // 10 * 10
+        assert {attempt: begun[attempt + 1] for attempt in saved} == saved
 
 
 def test_a_sampler_proposes_is_told_and_stops_what_others_dominate(folder: Path) -> None:
