@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
+from orchestrator.commands.sweeping.making import only_command
+from orchestrator.errors import RunExistsError
 from orchestrator.sweep.directory import (
     SweepDirectory,
     TrialEntry,
@@ -63,3 +67,13 @@ def test_the_newest_command_is_known(tmp_path: Path) -> None:
     enter_command(sweep, ["a=1"])
     enter_command(sweep, ["a=1,2"])
     assert newest_command(sweep) == ["a=1,2"]
+
+
+def test_what_a_command_left_that_was_killed_as_it_began_is_no_other_directory(tmp_path: Path) -> None:
+    sweep = SweepDirectory(tmp_path / "sweeps" / "mine")
+    for _ in range(2):  # neither wrote sweep.yaml
+        with only_command(sweep):
+            assert not sweep.exists
+    (sweep.root / "thesis.tex").touch()
+    with pytest.raises(RunExistsError, match="is not a sweep"), only_command(sweep):
+        pass

@@ -144,7 +144,7 @@ def test_a_trial_that_fails_for_good_stops_no_other_and_is_tried_again_when_aske
     command = words(folder, "failing", "training.learning_rate=0.01,1e30", "sweep.controls=false", **numerics)
     done = midtrain("sweep", *command, folder=folder)
     assert done.returncode == 3, done.stderr
-    assert "1 trials have failed" in done.stderr and "--retry-failed" in done.stderr
+    assert "1 trial has failed" in done.stderr and "--retry-failed" in done.stderr
     sweep = SweepDirectory(folder / "sweeps" / "failing")
     assert sorted(states(sweep, folder).values()) == ["failed", "finished"]
     begun = starts(sweep)

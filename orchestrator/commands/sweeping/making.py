@@ -23,7 +23,8 @@ def only_command(sweep: SweepDirectory) -> Iterator[None]:
         RunExistsError: there is something else, or another command holds it.
         InfrastructureError: it cannot be made.
     """
-    if sweep.root.exists() and not sweep.exists and any(sweep.root.iterdir()):
+    ours = {sweep.lock.name, sweep.trials.name}  # all that a command leaves which was killed before it wrote sweep.yaml
+    if sweep.root.exists() and not sweep.exists and {path.name for path in sweep.root.iterdir()} - ours:
         raise RunExistsError(f"{sweep.root} exists and is not a sweep. Set sweep.dir or run.name to a new one; nothing was changed.")
     try:
         sweep.trials.mkdir(parents=True, exist_ok=True)

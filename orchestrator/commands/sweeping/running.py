@@ -103,6 +103,7 @@ class Runner:
         """
         self._sweep, self._pool, self._console, self._cluster, self._at_once = sweep, pool, console, cluster, at_once
         self.board = Board()
+        self._said: set[str] = set()
 
     def to_the_end(self, look: Callable[[Board], None], advance: Callable[..., None]) -> None:
         """Train trials until none is left or somebody asks to stop. Call it in the main thread, with signals noted.
@@ -119,9 +120,18 @@ class Runner:
             if self._sweep.stop_request.exists():
                 self._sweep.stop_request.unlink()
                 asked.ask_to_stop(signal.SIGTERM)
-            look(self.board)
+            self._look(look)
             for thread in threads:
                 thread.join(_LOOK_SECONDS / len(threads))
+
+    def _look(self, look: Callable[[Board], None]) -> None:
+        """A file that cannot be read now does not leave the threads without the one that waits for them."""
+        try:
+            look(self.board)
+        except (OrchestratorError, OSError) as error:
+            if str(error) not in self._said:
+                self._said.add(str(error))
+                self._console.warn(f"{self._sweep.root}: {error}")
 
     def _work(self) -> None:
         while not asked.asked_to_stop():

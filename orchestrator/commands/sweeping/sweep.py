@@ -1,6 +1,6 @@
 """`midtrain sweep`: trials are designed, their cost is told, and those that are not done are trained."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -176,13 +176,17 @@ def _conclude(made: SweepDirectory, board: Board, console: Console) -> None:
         raise InterruptedRunError(f"stopped by {asked.name(number)}; every trial that ran is saved. {again}")
     if board.stopped:
         name, reason = next(iter(board.stopped.items()))
-        raise InfrastructureError(f"{len(board.stopped)} trials have stopped and can go on, the first {name}: {reason} {again}")
+        raise InfrastructureError(f"{_counted(board.stopped)} stopped and can go on, the first {name}: {reason} {again}")
     if board.failed:
         name, reason = next(iter(board.failed.items()))
         raise TrialsFailedError(
-            f"{len(board.failed)} trials have failed, the first {name}: {reason} The others are done. Mend what is wrong, and try them "
+            f"{_counted(board.failed)} failed, the first {name}: {reason} The others are done. Mend what is wrong, and try them "
             f"again with: midtrain resume {made.root} --retry-failed"
         )
     pruned = f", {len(board.pruned)} of them stopped early" if board.pruned else ""
     ended = len(board.finished) + len(board.pruned)
     console.say(f"{made.root}: {ended} trials are done{pruned}. See what they show: midtrain report {made.root}")
+
+
+def _counted(trials: Sized) -> str:
+    return f"{len(trials)} trial{'s have' if len(trials) != 1 else ' has'}"
