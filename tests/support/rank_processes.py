@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 _MAIN = """
-import importlib, json, sys
+import importlib, json, os, sys
 from pathlib import Path
 module, function, argument, output = sys.argv[1:]
 result = getattr(importlib.import_module(module), function)(json.loads(argument))
 Path(output).write_text(json.dumps(result))
+os._exit(0)  # as a rank under Ray ends: threads of gloo and DeepSpeed that live on can abort the end of the interpreter
 """
 
 

@@ -1,13 +1,12 @@
 """What a sweep will cost, told before it starts, with the assumption behind each figure."""
 
 import statistics
-import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from orchestrator.commands.console import Console, duration
 from orchestrator.commands.probes import summarise_probes
 from orchestrator.commands.sweeping.designing import Design, Trial
+from orchestrator.commands.sweeping.sizing import Model, model_of
 from orchestrator.config.schema import Config
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
@@ -15,19 +14,6 @@ from orchestrator.sweep import cost
 from orchestrator.sweep.cost import Cost, Speed, TrialSize
 
 _SETTLED_LINES = 3  # the first steps are slower
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Model:
-    """What the model costs.
-
-    Attributes:
-        trained_parameters: of it, or of its adapters.
-        flops_per_token: that training it takes; none: not known.
-    """
-
-    trained_parameters: int
-    flops_per_token: float | None
 
 
 def show_cost(trials: Sequence[Trial], left: Sequence[Trial], design: Design, console: Console) -> None:
@@ -40,7 +26,7 @@ def show_cost(trials: Sequence[Trial], left: Sequence[Trial], design: Design, co
         console: to tell it to.
     """
     config, world_size = design.base, design.base.scheduling.world_size
-    model = _model_of(config)
+    model = model_of(config)
     speed = speed_of(design, trials, model)
     sizes = [_size(trial) for trial in left]
     ranks = cost.cluster_sizes(world_size, len(left))
@@ -88,21 +74,6 @@ def _size(trial: Trial) -> TrialSize:
     measured = heldout + sum(probe["tokens"] for probe in summarise_probes(config))
     kept = cost.checkpoints_kept(steps, config.checkpoints.every_steps, with_insurance=config.checkpoints.insurance_minutes > 0)
     return TrialSize(tokens=trial.plan.tokens, heldout_tokens=evaluations * measured, checkpoints=kept)
-
-
-def _model_of(config: Config) -> Model | None:
-    """Its sizes, from its configuration; none where that cannot be read here."""
-    from orchestrator.training.flops import flops_per_token
-    from orchestrator.training.skeleton import skeleton
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of libraries to their own makers
-            built = skeleton(config.model, config.training.lora)
-        trained = sum(parameter.numel() for parameter in built.parameters() if parameter.requires_grad)
-        return Model(trained_parameters=trained, flops_per_token=flops_per_token(built, config.training.sequence_length))
-    except (OSError, ValueError, KeyError, ImportError):
-        return None
 
 
 def _rows(found: Cost, config: Config, sizes: Sequence[TrialSize], speed: Speed | None, parameters: int | None) -> Iterable[list[str]]:
