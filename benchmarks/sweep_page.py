@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
-from plotly.offline import get_plotlyjs
 
 from benchmarks import machine
+from orchestrator.report.frame import PLOTLY
 from orchestrator.report.sweep.page import render_sweep_page
 from tests.support.sweep_records import large_sweep
 
@@ -35,7 +35,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path, bare = Path(folder) / "sweep.html", Path(folder) / "plotly.html"
         path.write_text(page, encoding="utf-8")
-        bare.write_text(f"<!doctype html><script>{get_plotlyjs()}</script>", encoding="utf-8")
+        bare.write_text(f"<!doctype html><script>{PLOTLY.read_text(encoding='utf-8')}</script>", encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
         _open_seconds(browser, path.as_uri())  # the browser's own start is not the page's
         pairs = [(_open_seconds(browser, path.as_uri()), _open_seconds(browser, bare.as_uri())) for _ in range(tries)]

@@ -7,12 +7,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from orchestrator import __version__
 from orchestrator.report import wording
 from orchestrator.report.looks import Chart
 
+PLOTLY = Path(__file__).parent / "plotly" / "plotly-basic.min.js"  # see docs/decisions/0028-the-small-plotly-in-pages.md
 NONE = "\N{EN DASH}"  # where there is no value
 
 
@@ -41,7 +41,7 @@ def render(template: str, charts: Sequence[Chart], values: Mapping[str, Any]) ->
         "charts": {chart.chart_id: chart for chart in charts},
         "figures": {chart.chart_id: {"data": chart.data, "layout": chart.layout} for chart in charts},
         "version": __version__,
-        "plotly_js": Markup(get_plotlyjs()),
+        "plotly_js": Markup(PLOTLY.read_text(encoding="utf-8")),
     }
     return _environment().get_template(template).render({**shared, **values})
 

@@ -101,7 +101,7 @@ class Extras:
         return [*said[:_MOST_SAID], *([f"{len(said) - _MOST_SAID} more"] if len(said) > _MOST_SAID else [])]
 
     def _summarise(self, ledger: Sequence[Line], now: datetime | None) -> None:
-        where = coordinates(self._of.sources, read_lines(self._of.run.heldout)) if self._of.plan else {}
+        where = coordinates(self._of.sources, read_lines(self._of.run.heldout), read_lines(self._of.run.probes)) if self._of.plan else {}
         self._target.summarise({**where, "attempts": num_attempts(ledger), "gpu_hours": rank_hours(ledger, now)})
 
     def _bring_artifacts(self, *, is_first: bool) -> None:

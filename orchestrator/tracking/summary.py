@@ -32,7 +32,7 @@ def plan_table(sources: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
     return list(_COLUMNS), [[source[key] for key in _COLUMNS.values()] for source in sources]
 
 
-def coordinates(sources: Sequence[Row], heldout: Iterable[Line]) -> dict[str, float]:
+def coordinates(sources: Sequence[Row], heldout: Iterable[Line], probes: Iterable[Line] = ()) -> dict[str, float]:
     """Where a run is on the frontier.
 
     Before is the first measurement of a source, after its newest.
@@ -40,9 +40,11 @@ def coordinates(sources: Sequence[Row], heldout: Iterable[Line]) -> dict[str, fl
     Args:
         sources: the rows of a plan's summary.
         heldout: the lines of heldout.jsonl.
+        probes: those of probes.jsonl.
 
     Returns:
-        The shares, epochs and tokens as planned; uptake and forgetting of the sources that were measured twice, over as many sequences.
+        The shares, epochs and tokens as planned; uptake and forgetting of the sources that were measured twice, over as many sequences; and
+        how much larger the share of items became that are answered right, of each probe that was asked the same ones twice.
     """
     spec = [source for source in sources if source["role"] == "spec"]
     total, of_spec = (sum(source["trained_tokens"] for source in rows) for rows in (sources, spec))
@@ -59,7 +61,16 @@ def coordinates(sources: Sequence[Row], heldout: Iterable[Line]) -> dict[str, fl
         **({} if found.uptake is None else {"frontier/uptake": found.uptake}),
         **({} if found.forgetting is None else {"frontier/forgetting": found.forgetting}),
         **{f"frontier/forgetting/{name}": change for name, change in found.forgetting_by_source.items()},
+        **{f"frontier/probe/{name}": change for name, change in _answered_twice(probes).items()},
     }
+
+
+def _answered_twice(probes: Iterable[Line]) -> dict[str, float]:
+    asked: dict[str, list[Line]] = {}
+    for line in probes:
+        asked.setdefault(line["probe"], []).append(line)
+    pairs = {name: (lines[0], lines[-1]) for name, lines in asked.items() if len(lines) > 1 and lines[0]["items"] == lines[-1]["items"]}
+    return {name: statistics.fmean(after["correct"]) - statistics.fmean(before["correct"]) for name, (before, after) in pairs.items()}
 
 
 def _measured_twice(heldout: Iterable[Line]) -> tuple[dict[str, float], dict[str, float]]:

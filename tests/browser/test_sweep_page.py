@@ -145,8 +145,19 @@ def test_forgetting_of_one_source_has_an_axis_of_its_own_and_no_front(small: Pag
     assert lines.count() == 2  # the front and the limit
     small.locator("#frontier-source").select_option(label="web")
     expect(small.locator("#frontier .ytitle")).to_have_text("forgetting of web")
-    expect(small.locator("#frontier-note")).to_have_text("The front and the knee are those of the mean.")
+    expect(small.locator("#frontier-note")).to_contain_text("The front and the knee are of held-out losses")
     assert lines.count() == 0
+
+
+def test_the_answers_to_a_probe_have_an_axis_of_their_own_and_are_read_out(small: Page) -> None:
+    lines = small.locator("#frontier .scatterlayer .trace path.js-line")
+    small.locator("#frontier-gain").select_option(label="probe recall")
+    expect(small.locator("#frontier .xtitle")).to_have_text("probe recall: items answered right, change in percentage points")
+    expect(small.locator("#frontier-note")).to_contain_text("The front and the knee are of held-out losses")
+    assert lines.count() == 1  # the limit, which is of forgetting
+    small.locator("#frontier").focus()
+    small.keyboard.press("End")
+    assert "spec share 50 %; probe recall +33.9 [31.8, 36.2] points;" in plain(small.locator("#frontier-readout").inner_text())
 
 
 def test_a_second_key_colours_points_and_gives_each_value_a_mark(large: Page) -> None:
@@ -178,6 +189,8 @@ def test_names_that_look_like_html_are_shown_as_text_everywhere(browser: Browser
     page.locator("#curves-heldout .nsewdrag").hover()
     expect(page.locator("#curves-heldout .hoverlayer")).to_contain_text(HOSTILE)
     page.locator("#frontier-key").select_option(index=1)
+    page.locator("#frontier-gain").select_option(index=1)
+    expect(page.locator("#frontier .xtitle")).to_contain_text(f"probe probe {HOSTILE}")
     page.locator("#frontier").focus()
     page.keyboard.press("ArrowRight")
     assert HOSTILE in page.locator("#frontier-readout").inner_text()

@@ -16,7 +16,7 @@ try:
 finally:
     print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
-HEAVY = {"torch", "ray", "deepspeed", "transformers", "wandb", "hydra", "numpy", "pydantic", "pyarrow", "tokenizers", "plotly"}
+HEAVY = {"torch", "ray", "deepspeed", "transformers", "wandb", "hydra", "numpy", "pydantic", "pyarrow", "tokenizers"}
 COMMANDS = ("prepare", "plan", "doctor", "train", "launch", "resume", "status", "logs", "stop", "report")
 
 

@@ -40,7 +40,8 @@ def make_frontier(trials: Sequence[TrialRecord], sources: Mapping[str, MadeUpSou
         return None
     general = [name for name, source in sources.items() if source.role == "general"]
     zero = Estimate(value=0.0)
-    points = [_untrained(general, zero), *(_point(group, groups) for group in groups.values())]
+    untrained = replace(_untrained(general, zero), probes=dict.fromkeys(finished[0].probes, zero))
+    points = [untrained, *(_point(group, groups) for group in groups.values())]
     points = [replace(point, is_on_front=(on := _is_on_front(point, points)), front_share=0.97 if on else 0.04) for point in points]
     return Frontier(
         points=tuple(points),
@@ -93,6 +94,7 @@ def _point(group: Sequence[TrialRecord], groups: Mapping[_Kind, Sequence[TrialRe
         forgetting_by_source={name: _around(value, 0.0021) for name, value in by_source.items()},
         uptake_over_control=_around(uptake - _uptake(control), 0.0034) if control else None,
         forgetting_over_control=_around(forgetting - _forgetting(control), 0.0011) if control else None,
+        probes={name: _around(float(np.mean([trial.probes[name] for trial in group])), 0.021) for name in first.probes},
     )
 
 

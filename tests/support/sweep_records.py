@@ -29,6 +29,7 @@ class MadeUpSweep:
     Attributes:
         shares, tokens, rates, seeds: the grid; a key is varied when it has more than one value.
         states: trial id -> its state, for those that did not finish.
+        probes: their names; a trial answers as many more right as it took up.
         num_points: of a curve.
         has_law, has_knee: whether there are enough settings for them.
     """
@@ -39,14 +40,15 @@ class MadeUpSweep:
     seeds: Sequence[int] = (1, 2)
     sources: Mapping[str, MadeUpSource] = default(default_factory=lambda: SOURCES)
     states: Mapping[str, str] = default(default_factory=lambda: {"t008": "failed", "t010": "pruned", "t011": "running"})
+    probes: Sequence[str] = ()
     num_points: int = 12
     has_law: bool = True
     has_knee: bool = True
 
 
 def small_sweep() -> SweepRecords:
-    """Six shares with two seeds, two controls; one trial failed, one was pruned, one runs."""
-    return make_records(MadeUpSweep())
+    """Six shares with two seeds, two controls, two probes; one trial failed, one was pruned, one runs."""
+    return make_records(MadeUpSweep(probes=("recall", "refusals")))
 
 
 def large_sweep() -> SweepRecords:
@@ -60,7 +62,7 @@ def large_sweep() -> SweepRecords:
 def hostile_sweep() -> SweepRecords:
     """The small one with texts that try to break out of wherever they are put."""
     sources = dict(zip((f"spec {HOSTILE}", FORMULA, "%{x} $x_{1}$"), SOURCES.values(), strict=True))
-    records = make_records(MadeUpSweep(sources=sources))
+    records = make_records(MadeUpSweep(sources=sources, probes=[f"probe {HOSTILE}"]))
     names = {trial.trial_id: f"{trial.trial_id}{HOSTILE}" for trial in records.trials}
     key = f"model.{HOSTILE}"
     trials = [_hostile(trial, names[trial.trial_id], key) for trial in records.trials]
@@ -161,6 +163,7 @@ def _trial(
     general = {name: change for name, change in changes.items() if made_up.sources[name].role == "general"}
     spec = [-change for name, change in changes.items() if name not in general]
     reason, reason_class = _ENDS.get(state, (None, None))
+    uptake = float(np.mean(spec)) if spec else None
     hours = 1.9 * step / steps * tokens / 40_000_000
     return TrialRecord(
         trial_id=trial_id,
@@ -176,9 +179,10 @@ def _trial(
         spec_tokens=round(share * tokens),
         spec_epochs=share * tokens / UNIQUE_SPEC_TOKENS,
         total_tokens=tokens,
-        uptake=float(np.mean(spec)) if spec else None,
+        uptake=uptake,
         forgetting=float(np.mean(list(general.values()))) if general else None,
         forgetting_by_source=general,
+        probes={} if uptake is None else {name: uptake * (2.0 - 0.8 * number) for number, name in enumerate(made_up.probes)},
         seconds=hours * 1800,
         gpu_hours=hours,
         attempts=3 if state == "failed" else 1 if step else 0,

@@ -41,6 +41,16 @@ def test_before_there_is_a_second_evaluation_only_what_is_planned_is_known() -> 
     assert coordinates(SOURCES, measured(0, spec=[4.0], python_source=[1.0])).keys() == planned
 
 
+def test_what_a_probe_gained_is_told_when_it_was_asked_the_same_items_twice() -> None:
+    def asked(step: int, probe: str, correct: list[int], items: str = "a") -> Line:
+        return {"step": step, "probe": probe, "correct": correct, "items": items}
+
+    lines = [asked(0, "recall", [1, 0, 0, 0]), asked(0, "once", [1]), asked(0, "changed", [1]), asked(5, "recall", [0, 0, 0, 0])]
+    lines += [asked(10, "recall", [1, 1, 1, 0]), asked(10, "changed", [0], "b")]
+    found = coordinates(SOURCES, [], lines)
+    assert {key: value for key, value in found.items() if "probe" in key} == {"frontier/probe/recall": 0.5}
+
+
 def test_a_source_that_is_not_held_out_or_was_measured_otherwise_before_is_left_out() -> None:
     lines = [*measured(0, spec=[4.0], python_source=[1.0, 1.0], package_docs=[]), *measured(5, spec=[2.0], python_source=[1.0])]
     assert coordinates(SOURCES, lines)["frontier/uptake"] == 0.5

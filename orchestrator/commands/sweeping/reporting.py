@@ -120,6 +120,7 @@ def _record(sweep: SweepDirectory, stored: Stored, standing: TrialStanding, meas
         uptake=at.uptake if at else None,
         forgetting=at.forgetting if at else None,
         forgetting_by_source=at.forgetting_by_source if at else {},
+        probes={name: float((scores.after - scores.before).mean()) for name, scores in measured.probes.items()},
         seconds=standing.seconds,
         gpu_hours=standing.rank_hours,
         attempts=standing.status.attempts,

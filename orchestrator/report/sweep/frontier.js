@@ -1,8 +1,8 @@
 // Uptake against forgetting: a point a setting. The pointer or the arrow keys find one, a click or Enter shows its curves.
 (() => {
   const { points, keys, knee, limit, layout } = values.frontier;
-  const [element, readout, note, source, keySelect] = ["frontier", "frontier-readout", "frontier-note", "frontier-source", "frontier-key"]
-    .map((id) => document.getElementById(id));
+  const [element, readout, note, source, gainSelect, keySelect] = ["", "-readout", "-note", "-source", "-gain", "-key"]
+    .map((end) => document.getElementById(`frontier${end}`));
   const MARKS = 4;  // the number of their trace
   const margin = 70;  // about what axes take of the picture, in pixels
   const size = points.length > 40 ? 10 : 13;
@@ -10,11 +10,12 @@
   let drawnWidth = 0;
   let tapped = -Infinity;  // when, in milliseconds
 
-  const xOf = (point) => point.x[0];
+  const gain = () => gainSelect?.value ?? "";  // a probe, or the held-out loss of the spec
+  const xOf = (point) => point.x[gain()][0];
   const yOf = (point) => point.y[source.value][0];
   const numbers = [...points.keys()];
   const order = (coordinate) => [...numbers].sort((a, b) => coordinate(points[a]) - coordinate(points[b]) || a - b);
-  const front = order(xOf).filter((number) => points[number].front);
+  const front = () => order(xOf).filter((number) => points[number].front);
   const knees = (a, b) => (a === knee) - (b === knee);
   const drawn = [...numbers].sort((a, b) => knees(a, b) || points[a].front - points[b].front || a - b);  // the knee on top of all
 
@@ -36,7 +37,7 @@
     return { type: "data", symmetric: false, ...ends, thickness: 1, width: 0, color: "var(--bars-color)" };
   }
 
-  const linesOf = (point) => [point.name, `uptake ${point.uptake}`, point.forgetting[source.value], ...point.facts];
+  const linesOf = (point) => [point.name, point.gain[gain()], point.forgetting[source.value], ...point.facts];
 
   function hoverText(point) {
     const [name, ...lines] = linesOf(point).map(curves.escaped);
@@ -49,7 +50,7 @@
     const each = drawn.map((number) => ({ ...points[number], ...looks[number], place: places[number] }));
     return {
       type: "scatter", mode: "markers+text", cliponaxis: false, x: each.map(xOf), y: each.map(yOf),
-      error_x: bars(each.map((point) => point.x)), error_y: bars(each.map((point) => point.y[source.value])),
+      error_x: bars(each.map((point) => point.x[gain()])), error_y: bars(each.map((point) => point.y[source.value])),
       text: each.map((point) => (point.place ? curves.escaped(point.label) : "")),
       textposition: each.map((point) => point.place ?? "top center"), textfont: { color: "var(--ink-soft)", size: labels.size },
       customdata: each.map(hoverText), hovertemplate: "%{customdata}<extra></extra>",
@@ -76,28 +77,32 @@
 
   const isMean = () => source.value === "";
   const largest = () => Math.max(...points.map(yOf));
+  const isOwn = () => isMean() && gain() === "";  // what the front and the knee are of
   const showsLimit = () => limit !== null && isMean() && limit.y < 1.5 * largest();
 
+  const gainTitle = () => `probe ${curves.escaped(gain())}: items answered right, change in percentage points`;
+
   function figure() {
-    const x = rangeOf(points.map((point) => point.x), 0);
+    const x = rangeOf(points.map((point) => point.x[gain()]), 0);
     const y = rangeOf(points.map((point) => point.y[source.value]), showsLimit() ? limit.y : 0);
     const far = 100 * (x[1] - x[0]);
     const shown = points.filter((point) => curves.has(point.trials));
-    const [onFront, at, kneeAt] = [front, [focused], [knee]].map((some) => some.filter((n) => n !== null).map((n) => points[n]));
+    const [onFront, at, kneeAt] = [front(), [focused], [knee]].map((some) => some.filter((n) => n !== null).map((n) => points[n]));
+    const across = gain() === "" ? layout.xaxis : { ...layout.xaxis, ticksuffix: "", title: { ...layout.xaxis.title, text: gainTitle() } };
     const title = isMean() ? "forgetting" : `forgetting of ${curves.escaped(source.value)}`;
     return {
       config: { doubleClick: false },  // two quick clicks are two clicks
       data: [
         around(shown, { size: 27, color: "var(--halo-color)", line: { width: 0 } }),
         line([x[0] - far, x[1] + far], [limit?.y, limit?.y], { color: "var(--warn)", width: 1.25, dash: "dash" }, showsLimit()),
-        line(onFront.map(xOf), onFront.map(yOf), { color: "var(--ink-faint)", width: 1.5 }, isMean()),
+        line(onFront.map(xOf), onFront.map(yOf), { color: "var(--ink-faint)", width: 1.5 }, isOwn()),
         around(kneeAt, { size: 22, symbol: "circle-open", color: "var(--spec)", line: { width: 2.5 } }),
         marks(x, y),
         around(at, { size: 32, symbol: "square-open", color: "var(--general-0)", line: { width: 2 } }),
       ],
       layout: {
-        ...layout, uirevision: source.value, annotations: showsLimit() ? [limitText(limit.y)] : [],
-        xaxis: { ...layout.xaxis, range: x }, yaxis: { ...layout.yaxis, range: y, title: { ...layout.yaxis.title, text: title } },
+        ...layout, uirevision: JSON.stringify([source.value, gain()]), annotations: showsLimit() ? [limitText(limit.y)] : [],
+        xaxis: { ...across, range: x }, yaxis: { ...layout.yaxis, range: y, title: { ...layout.yaxis.title, text: title } },
       },
     };
   }
@@ -106,7 +111,7 @@
     drawnWidth = element.clientWidth;
     charts.draw("frontier", figure());
     const above = limit !== null && isMean() && !showsLimit();
-    const words = isMean() ? "" : "The front and the knee are those of the mean.";
+    const words = isOwn() ? "" : "The front and the knee are of held-out losses: the spec’s, and the mean of the general sources’.";
     note.textContent = above ? `The ${limit.text} lies above what is shown.` : words;
   }
 
@@ -157,7 +162,7 @@
     if (element.clientWidth !== drawnWidth) draw();
   }
 
-  for (const select of [source, keySelect]) select?.addEventListener("change", draw);
+  for (const select of [source, gainSelect, keySelect]) select?.addEventListener("change", draw);
   curves.onChange(draw);
   charts.keepDrawn(draw);
   addEventListener("resize", () => requestAnimationFrame(resize));

@@ -38,6 +38,7 @@ def render_sweep_page(records: SweepRecords) -> str:
         "has_frontier": frontier is not None,
         "values": {"frontier": frontier_values(records, frontier) if frontier else None, "curves": curve_values(records)},
         "sources": list(records.roles),
+        "probes": records.probes,
         "keys": list(names_of(records).keys.values()),
         "trials": trial_rows(records),
         "states": states_of(records),
@@ -58,7 +59,7 @@ def _of_frontier(records: SweepRecords, frontier: Frontier) -> dict[str, Any]:
     return {
         "warnings": list(frontier.warnings),
         "general_sources": forgotten_sources(frontier, records.roles),
-        "settings": setting_rows(frontier, names_of(records)),
+        "settings": setting_rows(frontier, names_of(records), records.probes),
         "num_draws": frontier.num_draws,
         "limit": share_in_words(limit.max_forgetting) if limit else None,
         "limit_sentence": findings.limit_sentence(frontier),

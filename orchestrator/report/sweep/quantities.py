@@ -36,6 +36,17 @@ def estimate_in_words(estimate: Estimate, digits: int | None = None) -> str:
     return f"{percent(estimate.value, digits)}{SPACE}{interval_in_words(estimate, digits)}".rstrip()
 
 
+def points_in_words(estimate: Estimate, digits: int | None = None) -> str:
+    """The change of a share in percentage points, with its interval, such as `+12.3 [11.8, 12.9]`."""
+    digits = estimate_digits([estimate]) if digits is None else digits
+    return f"{points(estimate.value, digits)}{SPACE}{interval_in_words(estimate, digits)}".rstrip()
+
+
+def points(change: float, digits: int) -> str:
+    """The change of a share in percentage points, such as `+12.3`."""
+    return number(100 * change, digits, signed=True)
+
+
 def interval_in_words(estimate: Estimate, digits: int | None = None) -> str:
     """The interval of a share in percent, such as `[11.8, 12.9]`; empty without one."""
     if estimate.low is None or estimate.high is None:

@@ -39,6 +39,7 @@ class TrialRecord:
         uptake, forgetting: at its newest evaluation: 1 - after / before of the spec's sources, and after / before - 1 of the general ones;
             none when it has measured nothing since before the first step.
         forgetting_by_source: of each general source.
+        probes: of each that it was asked twice, how much larger the share of items that it answers right became.
         seconds: that its attempts took.
         gpu_hours: of its ranks, in those; of CPU ranks: rank hours.
         attempts: how many times it was started.
@@ -62,6 +63,7 @@ class TrialRecord:
     uptake: float | None
     forgetting: float | None
     forgetting_by_source: Mapping[str, float]
+    probes: Mapping[str, float]
     seconds: float
     gpu_hours: float
     attempts: int
@@ -100,3 +102,8 @@ class SweepRecords:
     saved: str | None
     command: str
     config_text: str
+
+    @property
+    def probes(self) -> list[str]:
+        """Those that any trial was asked twice."""
+        return list(dict.fromkeys(name for trial in self.trials for name in trial.probes))

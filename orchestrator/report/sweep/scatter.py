@@ -6,12 +6,13 @@ from typing import Any
 from orchestrator.frontier.estimates import Estimate, Frontier, Point
 from orchestrator.frontier.trials import Value
 from orchestrator.report.looks import ROOM, layout, numbers
-from orchestrator.report.sweep.quantities import ends, estimate_in_words, share_in_words, tokens_in_words, value_in_words
+from orchestrator.report.sweep.quantities import ends, estimate_in_words, points_in_words, share_in_words, tokens_in_words, value_in_words
 from orchestrator.report.sweep.records import SweepRecords
 from orchestrator.report.sweep.settings import CONTROL, UNTRAINED, Names, names_of
 from orchestrator.report.wording import listed, percent
 
 MEAN = ""  # the choice of all general sources together; no source has an empty name
+UPTAKE = ""  # the choice of the spec's held-out loss along the picture; no probe has an empty name
 _MOST_LABELS = 14  # more settings have a label only where they are on the front
 
 
@@ -41,15 +42,15 @@ def forgotten_sources(frontier: Frontier, roles: Mapping[str, str]) -> list[str]
 
 
 def _point(point: Point, names: Names, index: Mapping[str, int], labelled: bool) -> dict[str, Any]:
-    ys = {MEAN: point.forgetting, **point.forgetting_by_source}
+    xs, ys = {UPTAKE: point.uptake, **point.probes}, {MEAN: point.forgetting, **point.forgetting_by_source}
     return {
         "arm": point.arm,
         "name": names.full(point.arm, point.setting),
         "label": names.short(point.arm, point.setting) if labelled or point.is_on_front else "",
-        "x": _coordinate(point.uptake),
+        "x": {gain: _coordinate(estimate) for gain, estimate in xs.items()},
         "y": {source: _coordinate(estimate) for source, estimate in ys.items()},
         "facts": _facts(point, names),
-        "uptake": estimate_in_words(point.uptake),
+        "gain": {gain: _gain(gain, estimate) for gain, estimate in xs.items()},
         "forgetting": {source: _forgetting(source, estimate) for source, estimate in ys.items()},
         "front": point.is_on_front,
         "trials": [index[trial] for trial in point.trials],
@@ -60,6 +61,10 @@ def _coordinate(estimate: Estimate) -> list[float]:
     """The value in percent, and how far the interval goes below and above it."""
     low, high = ends(estimate)
     return numbers([100 * estimate.value, 100 * (estimate.value - low), 100 * (high - estimate.value)])
+
+
+def _gain(probe: str, estimate: Estimate) -> str:
+    return f"probe {probe} {points_in_words(estimate)} points" if probe else f"uptake {estimate_in_words(estimate)}"
 
 
 def _forgetting(source: str, estimate: Estimate) -> str:

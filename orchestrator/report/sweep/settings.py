@@ -1,7 +1,7 @@
 """The settings of a sweep: what they are called, which belong together, and which cannot be told apart."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from orchestrator.frontier.estimates import Estimate, Frontier, Limit, Point
 from orchestrator.frontier.trials import Value
@@ -12,6 +12,7 @@ from orchestrator.report.sweep.quantities import (
     estimate_digits,
     interval_in_words,
     key_names,
+    points,
     setting_in_words,
     short_setting,
     tokens_in_words,
@@ -69,7 +70,7 @@ class Row:
         arm: for its mark.
         name: in the first column.
         values: of each varied key that the first column does not tell.
-        figures: uptake, the same over control, forgetting, the same over control.
+        figures: uptake, the same over control, forgetting, the same over control, and the change of each probe in percentage points.
         counts: seeds, tokens of the spec, epochs of it, all tokens.
         front: the share of draws in which it is on the front.
         is_knee, is_on_front: how it is marked.
@@ -92,11 +93,24 @@ def names_of(records: SweepRecords) -> Names:
     return Names(keys=key_names(records.keys), seeds={trial.trial_id: trial.seed for trial in records.trials})
 
 
-def setting_rows(frontier: Frontier, names: Names) -> list[Row]:
-    """The table of settings, in the frontier's order."""
+def setting_rows(frontier: Frontier, names: Names, probes: Sequence[str]) -> list[Row]:
+    """The table of settings, in the frontier's order.
+
+    Args:
+        frontier: of the sweep.
+        names: of its settings.
+        probes: in the order of their columns.
+    """
     digits = [estimate_digits([getattr(point, which) for point in frontier.points]) for which in ("uptake", "forgetting")]
     knee = frontier.knee.point if frontier.knee else None
-    return [_row(point, names, digits, frontier.limit, index == knee) for index, point in enumerate(frontier.points)]
+    rows = [_row(point, names, digits, frontier.limit, index == knee) for index, point in enumerate(frontier.points)]
+    return [replace(row, figures=[*row.figures, *figures]) for row, figures in zip(rows, _probe_figures(frontier, probes), strict=True)]
+
+
+def _probe_figures(frontier: Frontier, probes: Sequence[str]) -> list[list[Figure]]:
+    """For each point, those of its probes."""
+    digits = {probe: estimate_digits([point.probes[probe] for point in frontier.points if probe in point.probes]) for probe in probes}
+    return [[_figure(point.probes.get(probe), digits[probe], points) for probe in probes] for point in frontier.points]
 
 
 def _row(point: Point, names: Names, digits: Sequence[int], limit: Limit | None, is_knee: bool) -> Row:
@@ -127,10 +141,10 @@ def _row(point: Point, names: Names, digits: Sequence[int], limit: Limit | None,
     )
 
 
-def _figure(estimate: Estimate | None, digits: int) -> Figure:
+def _figure(estimate: Estimate | None, digits: int, words: Callable[[float, int], str] = percent) -> Figure:
     if estimate is None:
         return Figure(Cell(NONE, None), "")
-    return Figure(Cell(percent(estimate.value, digits), float(f"{estimate.value:.5g}")), interval_in_words(estimate, digits))
+    return Figure(Cell(words(estimate.value, digits), float(f"{estimate.value:.5g}")), interval_in_words(estimate, digits))
 
 
 def stands_to(point: Point, limit: Limit) -> str:

@@ -26,8 +26,12 @@ def ratios_csv(records: SweepRecords) -> str:
     """
     points = {trial: point for point in records.frontier.points for trial in point.trials} if records.frontier else {}
     sources = [name for name, role in records.roles.items() if role != "spec"]
-    rows = ([*_trial_cells(trial, records.keys, sources), *_setting_cells(points.get(trial.trial_id), trial)] for trial in records.trials)
-    return _written([*_trial_columns(records.keys, sources), *_setting_columns()], rows)
+    probes = records.probes
+    rows = (
+        [*_trial_cells(trial, records.keys, sources, probes), *_setting_cells(points.get(trial.trial_id), trial, probes)]
+        for trial in records.trials
+    )
+    return _written([*_trial_columns(records.keys, sources, probes), *_setting_columns(probes)], rows)
 
 
 def metrics_csv(records: SweepRecords) -> str:
@@ -35,7 +39,7 @@ def metrics_csv(records: SweepRecords) -> str:
     return _written(["trial", "step", "source", "what", "loss"], _losses(records))
 
 
-def _trial_columns(keys: Sequence[str], sources: Sequence[str]) -> list[str]:
+def _trial_columns(keys: Sequence[str], sources: Sequence[str], probes: Sequence[str]) -> list[str]:
     planned = ["spec_share", "spec_tokens", "spec_epochs", "total_tokens"]
     return [
         "trial",
@@ -48,24 +52,27 @@ def _trial_columns(keys: Sequence[str], sources: Sequence[str]) -> list[str]:
         *planned,
         "uptake",
         "forgetting",
-        *[f"forgetting/{s}" for s in sources],
+        *[f"forgetting/{source}" for source in sources],
+        *[f"probe/{probe}" for probe in probes],
     ]
 
 
-def _trial_cells(trial: TrialRecord, keys: Sequence[str], sources: Sequence[str]) -> list[_Cell]:
+def _trial_cells(trial: TrialRecord, keys: Sequence[str], sources: Sequence[str], probes: Sequence[str]) -> list[_Cell]:
     planned = [trial.spec_share, trial.spec_tokens, trial.spec_epochs, trial.total_tokens]
-    measured = [trial.uptake, trial.forgetting, *[trial.forgetting_by_source.get(source) for source in sources]]
+    measured = [trial.uptake, trial.forgetting, *map(trial.forgetting_by_source.get, sources), *map(trial.probes.get, probes)]
     setting: list[_Cell] = ["null" if key in trial.setting and trial.setting[key] is None else trial.setting.get(key) for key in keys]
     return [trial.trial_id, trial.arm, *setting, trial.seed, trial.state, trial.step, trial.steps, *planned, *measured]
 
 
-def _setting_columns() -> list[str]:
-    estimates = [f"setting_{name}{end}" for name in _ESTIMATES for end in ("", "_low", "_high")]
+def _setting_columns(probes: Sequence[str]) -> list[str]:
+    names = [*_ESTIMATES, *[f"probe/{probe}" for probe in probes]]
+    estimates = [f"setting_{name}{end}" for name in names for end in ("", "_low", "_high")]
     return [*estimates, "on_front", "front_share", "hours", "attempts", "reason_class", "command"]
 
 
-def _setting_cells(point: Point | None, trial: TrialRecord) -> list[_Cell]:
-    estimates: list[_Cell] = [value for name in _ESTIMATES for value in _ends(None if point is None else getattr(point, name))]
+def _setting_cells(point: Point | None, trial: TrialRecord, probes: Sequence[str]) -> list[_Cell]:
+    found = [] if point is None else [*[getattr(point, name) for name in _ESTIMATES], *map(point.probes.get, probes)]
+    estimates: list[_Cell] = [value for estimate in found or [None] * (len(_ESTIMATES) + len(probes)) for value in _ends(estimate)]
     front: list[_Cell] = [None, None] if point is None else [point.is_on_front, point.front_share]
     return [*estimates, *front, trial.gpu_hours, trial.attempts, trial.reason_class, trial.command]
 

@@ -46,6 +46,11 @@ def test_a_row_a_trial_has_what_was_planned_what_it_measured_and_the_estimates_o
     assert float(row["forgetting/code"]) == trial.forgetting_by_source["code"]
     estimates = [float(row[f"setting_uptake{end}"]) for end in ("", "_low", "_high")]
     assert estimates == [point.uptake.value, point.uptake.low, point.uptake.high]
+    assert float(row["probe/recall"]) == trial.probes["recall"]
+    assert [float(row[f"setting_probe/recall{end}"]) for end in ("", "_high")] == [
+        point.probes["recall"].value,
+        point.probes["recall"].high,
+    ]
     assert (row["on_front"], row["hours"], row["reason_class"], row["command"]) == ("true", "1.9", "done", trial.command)
 
 
@@ -53,6 +58,7 @@ def test_what_is_not_known_is_empty() -> None:
     rows = read(ratios_csv(make_records(MadeUpSweep(states={f"t{number:03d}": "queued" for number in range(14)}))))
     assert {row["setting_uptake"] for row in rows} == {row["uptake"] for row in rows} == {row["on_front"] for row in rows} == {""}
     control = read(ratios_csv(small_sweep()))[0]
+    assert {row["setting_probe/recall"] for row in read(ratios_csv(small_sweep())) if row["state"] != "finished"} == {""}
     assert (control["arm"], control["mixture.spec_share"], control["setting_uptake_over_control"]) == ("control", "", "")
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from orchestrator.frontier.estimates import Estimate, Limit
+from orchestrator.report.frame import NONE
 from orchestrator.report.sweep.costs import costs_by_arm, costs_by_setting, costs_by_state
 from orchestrator.report.sweep.curves import MOST_SHOWN, curve_values, first_shown
 from orchestrator.report.sweep.law import law_charts, law_rows, repetition_sentence
 from orchestrator.report.sweep.records import SweepRecords
-from orchestrator.report.sweep.scatter import MEAN, forgotten_sources, frontier_values
+from orchestrator.report.sweep.scatter import MEAN, UPTAKE, forgotten_sources, frontier_values
 from orchestrator.report.sweep.settings import control_of, names_of, not_told_apart, setting_rows, stands_to
 from orchestrator.report.sweep.trials import failures_by_class, states_of, trial_rows
 from tests.support.sweep_records import MadeUpSweep, hostile_sweep, large_sweep, make_records, small_sweep
@@ -30,6 +31,7 @@ def test_every_point_has_a_place_and_a_text_for_every_source_that_can_be_chosen(
     assert len(sources) == 3
     for point in values["points"]:
         assert sources <= set(point["y"])
+        assert {UPTAKE, *records.probes} == set(point["x"]) == set(point["gain"])
         assert sources <= set(point["forgetting"])
     json.dumps(values, allow_nan=False)
 
@@ -37,7 +39,7 @@ def test_every_point_has_a_place_and_a_text_for_every_source_that_can_be_chosen(
 def test_a_point_without_an_interval_has_bars_of_no_length() -> None:
     records = small_sweep()
     assert records.frontier
-    assert frontier_values(records, records.frontier)["points"][0]["x"] == [0.0, 0.0, 0.0]
+    assert frontier_values(records, records.frontier)["points"][0]["x"][UPTAKE] == [0.0, 0.0, 0.0]
 
 
 def test_many_settings_are_named_on_the_front_only() -> None:
@@ -109,10 +111,12 @@ def test_points_without_intervals_are_not_said_to_overlap() -> None:
 def test_the_table_of_settings_aligns_and_marks_the_knee() -> None:
     records = small_sweep()
     assert records.frontier
-    rows = setting_rows(records.frontier, names_of(records))
+    rows = setting_rows(records.frontier, names_of(records), ["recall", "not asked"])
     assert [plain(row.name.text) for row in rows] == ["base model", "control", "2 %", "5 %", "10 %", "20 %", "50 %"]
     assert [row.is_knee for row in rows] == [False, False, False, False, False, True, False]
     assert {len(plain(row.figures[0].value.text).partition(".")[2]) for row in rows} == {3}
+    assert [plain(row.figures[4].value.text) for row in rows[:3]] == ["0.0", "+2.4", "+7.6"]
+    assert {row.figures[5].value.text for row in rows} == {NONE}
     assert [row.within for row in rows] == [None, None, "within", "within", "within", "within", "over"]
 
 
