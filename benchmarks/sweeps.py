@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,11 @@ class Bench:
         )
         return {trial["trial_id"]: trial["command"] for trial in json.loads(done.stdout)["trials"]}
 
+    def trials(self, name: str) -> list[RunDirectory]:
+        """Of a sweep."""
+        sweep = SweepDirectory(self.folder / "sweeps" / name)
+        return [sweep.run(entry.trial_id) for entry in read_trials(sweep)]
+
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """A command in the background."""
         return subprocess.Popen([*_MIDTRAIN, *words], cwd=self.folder, stdout=self._log(), stderr=self._log())
@@ -112,7 +118,28 @@ def overhead(bench: Bench, *, seeds: str) -> dict[str, Any]:
     bare = bench.bare("ratios")
     second = bench.sweep("ratios-again", *varied)
     whole, sweeps = sum(bare.values()), [first, second]
-    return {"bare_seconds": bare, "sum_of_bare_seconds": whole, "sweep_seconds": sweeps, "overhead": sum(sweeps) / 2 / whole - 1}
+    alone = [RunDirectory(bench.folder / "runs" / f"{trial}-again") for trial in bare]
+    return {
+        "bare_seconds": bare,
+        "sum_of_bare_seconds": whole,
+        "sweep_seconds": sweeps,
+        "overhead": sum(sweeps) / 2 / whole - 1,
+        "in_attempts_seconds": {"bare": _in_attempts(alone), "sweep": [_in_attempts(bench.trials(n)) for n in ("ratios", "ratios-again")]},
+    }
+
+
+def _in_attempts(runs: Sequence[RunDirectory]) -> float:
+    """Seconds from start to stop of the attempts of runs: what is left of the whole is that of commands, clusters and between trials."""
+    seconds = 0.0
+    for run in runs:
+        began: dict[int, float] = {}
+        for line in read_lines(run.attempts):
+            moment = datetime.fromisoformat(line["time"]).timestamp()
+            if line["event"] == "start":
+                began[line["attempt"]] = moment
+            elif line["event"] == "stop":
+                seconds += moment - began[line["attempt"]]
+    return seconds
 
 
 def beside(bench: Bench) -> dict[str, Any]:
