@@ -1,6 +1,7 @@
 """`midtrain stop`: a run saves and stops, wherever it runs; with `--now` its job is ended at once."""
 
 import time
+from dataclasses import dataclass
 
 from orchestrator.commands.console import Console
 from orchestrator.commands.jobs import Standing, job_of, platform_of
@@ -15,17 +16,45 @@ _LOOK_SECONDS = 1.0
 _BESIDE_GRACE_SECONDS = 60.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What was asked of a run that has yet to stop.
+
+    Attributes:
+        run: its directory.
+        last: the last attempt that is meant.
+        seconds: that it has.
+    """
+
+    run: RunDirectory
+    last: int
+    seconds: float
+
+
 def stop(run: RunDirectory, console: Console, *, now: bool = False) -> None:
-    """Stop a run.
+    """Stop a run, and wait until it has stopped.
+
+    Raises:
+        InfrastructureError: the run has not stopped in its time; and as `ask_to_stop`.
+    """
+    if asked := ask_to_stop(run, console, now=now):
+        wait_until_stopped(asked, console)
+
+
+def ask_to_stop(run: RunDirectory, console: Console, *, now: bool) -> Asked | None:
+    """Ask a run to stop.
 
     Args:
         run: its directory.
         console: told what is done.
         now: without a save.
 
+    Returns:
+        What is to be waited for; none when it does not run any more, or did not.
+
     Raises:
         ConfigError: it is not a run.
-        InfrastructureError: the platform does not answer, or the run has not stopped in its time.
+        InfrastructureError: the platform does not answer.
     """
     grace = read_config(run.config).scheduling.preemption.grace_seconds
     status, found = read_status(run), job_of(run)
@@ -40,18 +69,23 @@ def stop(run: RunDirectory, console: Console, *, now: bool = False) -> None:
             console.say(f"{run.root} is not running. It will not be submitted again; go on with: midtrain resume {run.root}")
         else:
             console.say(f"{run.root} is not running. Nothing was done.")
-        return
+        return None
     if now and (found is None or found[0].job is None):
         raise ConfigError(f"{run.root} was started by hand: press Ctrl-C twice there. `midtrain stop` without --now works from here.")
     request_stop(run, through_attempt=last)
     if found and (now or (phase == "waiting" and not may_be_here)):
         _cancel(run, found[0], console)
-        return
-    _wait(run, console, last, grace + _BESIDE_GRACE_SECONDS)
+        return None
+    return Asked(run=run, last=last, seconds=grace + _BESIDE_GRACE_SECONDS)
 
 
-def _wait(run: RunDirectory, console: Console, last: int, seconds: float) -> None:
-    """Wait until the last attempt that was meant has ended, or nothing is there that could begin it; and until its job is gone."""
+def wait_until_stopped(asked: Asked, console: Console) -> None:
+    """Wait until the last attempt that was meant has ended, or nothing is there that could begin it; and until its job is gone.
+
+    Raises:
+        InfrastructureError: it has not stopped in its time.
+    """
+    run, last, seconds = asked.run, asked.last, asked.seconds
     console.note(f"{run.root} is asked to save and stop; it has {seconds:.0f} s. Ctrl-C ends the wait, not the request.")
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -56,29 +56,32 @@ def drive_in_process(
             process.stdin.write(dump(job))
             process.stdin.flush()
             request = _Request(RunDirectory(Path(job.run)), job.token.attempt)
-            said, is_silent = _wait(process, answer.fileno(), grace_seconds, start_seconds, request.look)
+            said, is_silent = _wait(process, answer.fileno(), grace_seconds, start_seconds, request.is_new)
     sweep()
-    return load_outcome(said) if said.endswith(b"\n") else _died(process, job, log, is_silent=is_silent)
+    return load_outcome(said) if said.endswith(b"\n") else _died(process, job, log, is_silent=is_silent, is_asked=request.is_made)
 
 
 class _Request:
-    """What `midtrain stop` asks, looked at now and then."""
+    """What `midtrain stop` asks of one attempt, looked at now and then. Others that this command supervises go on.
+
+    Attributes:
+        is_made: whether it was asked.
+    """
 
     def __init__(self, run: RunDirectory, attempt: int) -> None:
-        self._run, self._attempt, self._next, self._is_passed_on = run, attempt, 0.0, False
+        self._run, self._attempt, self._next, self.is_made = run, attempt, 0.0, False
 
-    def look(self) -> None:
-        """Take a request for a signal, once."""
-        if self._is_passed_on or time.monotonic() < self._next:
-            return
+    def is_new(self) -> bool:
+        """Whether it was asked since the last look."""
+        if self.is_made or time.monotonic() < self._next:
+            return False
         self._next = time.monotonic() + _REQUEST_SECONDS
-        if stop_requested(self._run, self._attempt):
-            self._is_passed_on = True
-            asked.ask_to_stop(signal.SIGTERM)
+        self.is_made = stop_requested(self._run, self._attempt) is not None
+        return self.is_made
 
 
 def _wait(
-    process: subprocess.Popen[bytes], answer: int, grace_seconds: float, start_seconds: float, look: Callable[[], None]
+    process: subprocess.Popen[bytes], answer: int, grace_seconds: float, start_seconds: float, is_asked: Callable[[], bool]
 ) -> tuple[bytes, bool]:
     """Wait for the end of the process.
 
@@ -86,7 +89,7 @@ def _wait(
         process: to wait for.
         answer: what it says comes from this descriptor.
         grace_seconds, start_seconds: as `drive_in_process`.
-        look: called again and again.
+        is_asked: called again and again; true when the process is to be asked to stop.
 
     Returns:
         What it said, and whether it was ended because it said nothing for too long.
@@ -100,7 +103,9 @@ def _wait(
                 silent_at = time.monotonic() + (_CLEANING_SECONDS if said.endswith(b"\n") else _SILENT_SECONDS)
             else:
                 time.sleep(_LOOK_SECONDS)  # at its end the pipe is readable for ever
-        look()
+        if is_asked():
+            process.send_signal(signal.SIGTERM)
+            asked_at = asked_at or time.monotonic()
         for number in asked.all_asked()[passed_on:]:
             process.send_signal(number)
             passed_on, asked_at = passed_on + 1, asked_at or time.monotonic()
@@ -115,10 +120,10 @@ def _wait(
     return said, False
 
 
-def _died(process: subprocess.Popen[bytes], job: AttemptJob, log: Path, *, is_silent: bool) -> Outcome:
+def _died(process: subprocess.Popen[bytes], job: AttemptJob, log: Path, *, is_silent: bool, is_asked: bool) -> Outcome:
     """What became of an attempt whose process could not say it."""
     step = max((line["step"] for line in read_lines(RunDirectory(Path(job.run)).metrics)), default=job.from_step)
-    if number := asked.asked_to_stop():
+    if number := asked.asked_to_stop() or (signal.SIGTERM if is_asked else 0):
         message = f"stopped by {asked.name(number)}, without a save. Go on from the last checkpoint with `midtrain resume`."
         return Outcome(kind="failed", step=step, error="InterruptedRunError", message=message)
     if is_silent:

@@ -47,6 +47,7 @@ class SharedCluster:
         self._gpus_per_rank, self._log = gpus_per_rank, log
         self._lock = threading.Lock()
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._is_own = False  # kept by a keeper, that is, and not the one that RAY_ADDRESS names
         self._end = -1  # of the pipe by which the keeper is known to be wanted
         self._place = Place(environment=os.environ)
         self.ranks = 0
@@ -67,7 +68,7 @@ class SharedCluster:
             InfrastructureError: it has died, and cannot be started anew.
         """
         with self._lock:
-            if self._end >= 0 and (self._keeper is None or self._keeper.poll() is not None):
+            if self._is_own and (self._end < 0 or self._keeper is None or self._keeper.poll() is not None):
                 self._start()
             return self._place
 
@@ -84,8 +85,8 @@ class SharedCluster:
 
     def _start(self) -> None:
         self._let_go()
-        address = os.environ.get("RAY_ADDRESS", "local")
-        token = own_token() | {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")} if address == "local" else {}
+        self._is_own = os.environ.get("RAY_ADDRESS", "local") == "local"
+        token = own_token() | {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")} if self._is_own else {}
         reading, self._end = os.pipe()
         answer, writing = os.pipe()
         command = [sys.executable, "-P", "-m", "orchestrator.scheduling.shared_cluster", str(writing), str(self._gpus_per_rank)]
@@ -98,7 +99,7 @@ class SharedCluster:
         os.close(writing)
         said = self._heard(answer)
         self.ranks = said["ranks"]
-        if address != "local":
+        if not self._is_own:
             self._let_go()
             self._place = Place(environment=os.environ)
             return

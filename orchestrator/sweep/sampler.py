@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config.sweep import IntervalConfig, SamplerConfig
+from orchestrator.errors import ConfigError
 from orchestrator.sweep.settings import Setting, Value
 
 _STUDY = "sweep"
@@ -21,6 +22,9 @@ class Sampler:
             path: of the study's file, made when it is not there.
             vary: key -> values, or an interval.
             config: how many settings, and how the first are chosen.
+
+        Raises:
+            ConfigError: the study is one of other values.
         """
         import optuna
         from optuna.storages import JournalStorage
@@ -37,15 +41,31 @@ class Sampler:
                 directions=_DIRECTIONS,
                 load_if_exists=True,
             )
+            self._refuse_other_values()
             known = len(self._study.trials)  # another seed after a restart, or it would propose the same again
             self._study.sampler = optuna.samplers.TPESampler(
                 n_startup_trials=config.random_settings, multivariate=True, constant_liar=True, seed=config.seed + known
             )
 
     def open_ones(self) -> list[tuple[int, Setting]]:
-        """The numbers and settings of what was asked for and not told of."""
-        running = self._optuna.trial.TrialState.RUNNING
-        return [(trial.number, dict(trial.params)) for trial in self._study.trials if trial.state == running]
+        """The numbers and settings of what was asked for and not told of. What was being asked for as its command was killed has failed."""
+        open_ones = [trial for trial in self._study.trials if trial.state == self._optuna.trial.TrialState.RUNNING]
+        for trial in open_ones:
+            if trial.params.keys() != self._space.keys():
+                self.tell_failed(trial.number)
+        return [(trial.number, dict(trial.params)) for trial in open_ones if trial.params.keys() == self._space.keys()]
+
+    def _refuse_other_values(self) -> None:
+        """Intervals may change; values that are chosen from may not."""
+        for key, known in ((key, known) for trial in self._study.trials for key, known in trial.distributions.items()):
+            try:
+                self._optuna.distributions.check_distribution_compatibility(known, self._space.get(key, known))
+            except ValueError:
+                given, before = _words(self._space[key]), _words(known)
+                raise ConfigError(
+                    f"{key}={given}, and so far the sampler of this sweep chose from {before}. What it has learned is of these: give them "
+                    f"again, or make another sweep (sweep.dir)."
+                ) from None
 
     @property
     def is_over(self) -> bool:
@@ -68,6 +88,12 @@ class Sampler:
     def tell_failed(self, number: int) -> None:
         """That a setting cannot be trained or measured."""
         self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
+
+
+def _words(distribution: Any) -> str:
+    """Its values, or its interval, as in a command."""
+    chosen = getattr(distribution, "choices", None)
+    return ",".join(map(str, chosen)) if chosen else f"interval({distribution.low:g},{distribution.high:g})"
 
 
 def _distribution(optuna: Any, values: tuple[Value, ...] | IntervalConfig) -> Any:

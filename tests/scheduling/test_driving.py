@@ -3,12 +3,16 @@
 import os
 import subprocess
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.fence import Token
-from orchestrator.scheduling import driving
+from orchestrator.runs.stop_request import request_stop
+from orchestrator.scheduling import asked, driving
 from orchestrator.scheduling.attempt import BEAT, AttemptJob, Outcome, dump, load_outcome
 
 SPEAKS = (
@@ -18,12 +22,18 @@ HANGS = "import os, sys, time; os.write(int(sys.argv[1]), b'.'); time.sleep(60)"
 HANGS_AT_ITS_END = "import os, sys, time; os.write(int(sys.argv[1]), b'.{}\\n'); time.sleep(60)"
 
 
-def waited(program: str) -> tuple[subprocess.Popen[bytes], bytes, bool]:
+ENDS_WHEN_ASKED = (
+    "import os, signal, sys, time; signal.signal(15, lambda *_: os._exit(7)); "
+    "[(os.write(int(sys.argv[1]), b'.'), time.sleep(0.1)) for _ in range(300)]"
+)
+
+
+def waited(program: str, is_asked: Callable[[], bool] = lambda: False) -> tuple[subprocess.Popen[bytes], bytes, bool]:
     reading, writing = os.pipe()
     process = subprocess.Popen(["python3", "-c", program, str(writing)], pass_fds=[writing], start_new_session=True)
     os.close(writing)
     try:
-        return process, *driving._wait(process, reading, grace_seconds=60, start_seconds=5, look=lambda: None)
+        return process, *driving._wait(process, reading, grace_seconds=60, start_seconds=5, is_asked=is_asked)
     finally:
         os.close(reading)
         process.kill()
@@ -51,11 +61,24 @@ def test_one_that_falls_silent_is_ended(program: str) -> None:
     assert time.monotonic() - began < 10
 
 
+def test_a_run_that_is_asked_to_stop_is_asked_alone_of_those_that_a_command_supervises(tmp_path: Path) -> None:
+    runs = [RunDirectory(tmp_path / name) for name in ("asked", "other")]
+    for run in runs:
+        run.root.mkdir()
+    request_stop(runs[0], through_attempt=1)
+    requests = [driving._Request(run, 1) for run in runs]
+    with ThreadPoolExecutor(2) as threads:
+        (stopped, *_), (other, said, _) = threads.map(waited, (ENDS_WHEN_ASKED, SPEAKS), [request.is_new for request in requests])
+    assert (stopped.returncode, other.returncode, said[-3:]) == (7, 0, b"{}\n")
+    assert [request.is_made for request in requests] == [True, False]
+    assert asked.asked_to_stop() == 0
+
+
 def test_what_became_of_it_is_told(tmp_path: Path) -> None:
     job = AttemptJob(run=str(tmp_path), token=Token(attempt=1, host="here", nonce="a"), from_step=30)
     process, _, is_silent = waited(HANGS)
     (tmp_path / "driver.log").write_text("it waits for the cluster\n")
-    outcome = driving._died(process, job, tmp_path / "driver.log", is_silent=is_silent)
+    outcome = driving._died(process, job, tmp_path / "driver.log", is_silent=is_silent, is_asked=False)
     assert (outcome.error, outcome.step) == ("InfrastructureError", 30)
     assert "the process that drives the attempt hung" in outcome.message
     assert "it waits for the cluster" in outcome.message

@@ -74,6 +74,22 @@ def test_what_a_command_left_that_was_killed_as_it_began_is_no_other_directory(t
     for _ in range(2):  # neither wrote sweep.yaml
         with only_command(sweep):
             assert not sweep.exists
+    (sweep.root / ".sweep.yaml.partial-123").touch()  # nor was it whole
+    with only_command(sweep):
+        assert not sweep.exists
     (sweep.root / "thesis.tex").touch()
     with pytest.raises(RunExistsError, match="is not a sweep"), only_command(sweep):
         pass
+
+
+def test_where_a_file_is_no_sweep_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("a thesis")
+    with pytest.raises(RunExistsError, match="is not a sweep"), only_command(SweepDirectory(tmp_path / "mine")):
+        pass
+
+
+def test_a_command_is_asked_to_stop_from_when_it_holds_the_sweep(tmp_path: Path) -> None:
+    sweep = SweepDirectory(tmp_path)
+    sweep.stop_request.touch()  # meant the command before
+    with only_command(sweep):
+        assert not sweep.stop_request.exists()

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from orchestrator.config.sweep import IntervalConfig, SamplerConfig, Value
+from orchestrator.errors import ConfigError
 from orchestrator.sweep.sampler import Sampler
 
 VARY: dict[str, tuple[Value, ...] | IntervalConfig] = {
@@ -39,6 +42,22 @@ def test_what_was_asked_and_not_told_is_known_after_a_restart_and_counts(tmp_pat
     proposed = [again.ask() for _ in range(4)]
     assert all(proposed) and again.ask() is None
     assert len({str(one and one[1]) for one in (first, second, *proposed)}) == 6
+
+
+def test_what_was_being_asked_for_when_its_command_was_killed_has_failed_and_another_is_asked_for(tmp_path: Path) -> None:
+    sampler = Sampler(tmp_path / "study", VARY, CONFIG)
+    sampler._study.ask()  # and no values yet
+    again = Sampler(tmp_path / "study", VARY, CONFIG)
+    assert again.open_ones() == []
+    assert len([one for one in (again.ask() for _ in range(7)) if one]) == CONFIG.settings
+
+
+def test_an_interval_may_change_later_and_values_to_choose_from_may_not(tmp_path: Path) -> None:
+    asked = Sampler(tmp_path / "study", VARY, CONFIG).ask()
+    assert asked
+    Sampler(tmp_path / "study", VARY | {"mixture.spec_share": IntervalConfig(low=0.01, high=0.9, log=True)}, CONFIG)
+    with pytest.raises(ConfigError, match="x=1,None,2, and so far the sampler of this sweep chose from 1,None"):
+        Sampler(tmp_path / "study", VARY | {"x": (1, None, 2)}, CONFIG)
 
 
 def test_a_setting_that_cannot_be_trained_is_replaced_but_not_for_ever(tmp_path: Path) -> None:

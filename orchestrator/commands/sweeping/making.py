@@ -23,15 +23,23 @@ def only_command(sweep: SweepDirectory) -> Iterator[None]:
         RunExistsError: there is something else, or another command holds it.
         InfrastructureError: it cannot be made.
     """
-    ours = {sweep.lock.name, sweep.trials.name}  # all that a command leaves which was killed before it wrote sweep.yaml
-    if sweep.root.exists() and not sweep.exists and {path.name for path in sweep.root.iterdir()} - ours:
+    if sweep.root.exists() and not sweep.exists and not _is_only_begun(sweep):
         raise RunExistsError(f"{sweep.root} exists and is not a sweep. Set sweep.dir or run.name to a new one; nothing was changed.")
     try:
         sweep.trials.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InfrastructureError(f"cannot make {sweep.root}: {error}. Free the path, or set sweep.dir to another.") from error
     with only_holder(sweep.lock, RunExistsError(f"{sweep.root} is at work already. Watch it with: midtrain status {sweep.root}")):
+        sweep.stop_request.unlink(missing_ok=True)  # an earlier command's; from now on it is this one that is asked
         yield
+
+
+def _is_only_begun(sweep: SweepDirectory) -> bool:
+    """Whether there is nothing but what a command leaves that was killed before it had written sweep.yaml."""
+    if not sweep.root.is_dir():
+        return False
+    names = {path.name for path in sweep.root.iterdir() if not path.name.startswith(f".{sweep.config.name}.partial-")}
+    return not names - {sweep.lock.name, sweep.trials.name, sweep.stop_request.name}
 
 
 def write_sweep(sweep: SweepDirectory, design: Design, words: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.commands.sweeping.running import Ending
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import ConfigError, DataError
 from orchestrator.sweep.directory import TrialEntry
 from orchestrator.sweep.sampler import Sampler
 from orchestrator.sweep.settings import CONTROL, Setting
@@ -94,7 +94,7 @@ class Proposals:
     def _enter(self, number: int, setting: Setting) -> None:
         try:
             entries = self._works.make(setting)
-        except OrchestratorError as error:
+        except (ConfigError, DataError) as error:
             self._works.say(f"a setting that was proposed cannot be trained, and another is asked for: {error}")
             self._sampler.tell_failed(number)
             return
@@ -109,13 +109,14 @@ class Proposals:
         self._tell()
 
     def _tell(self) -> None:
-        """Tell the sampler of settings all of whose trials have ended; of one with a trial that measured nothing, that it has failed."""
+        """Tell the sampler of settings all of whose trials have ended; of one without the spec, or
+        with a trial that failed or measured nothing, that it has failed."""
         for number, entries in list(self._waiting.items()):
             if not all(entry.trial_id in self._ended for entry in entries):
                 continue
             del self._waiting[number]
             found = [one for one in map(self._works.measure, entries) if one is not None]
-            if len(found) == len(entries):
+            if entries and len(found) == len(entries):
                 uptakes, forgetting = zip(*found, strict=True)
                 self._sampler.tell(number, uptake=statistics.fmean(uptakes), forgetting=statistics.fmean(forgetting))
             else:

@@ -8,7 +8,7 @@ from orchestrator.commands.submitting import last_step
 from orchestrator.commands.sweeping.running import Board
 from orchestrator.config.sweep import EarlyStoppingConfig
 from orchestrator.frontier.coordinates import coordinates
-from orchestrator.runs.attempts import newest_start
+from orchestrator.runs.attempts import has_newest_ended, newest_start, read_status
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines, version_of
 from orchestrator.runs.stop_request import request_stop
@@ -55,7 +55,7 @@ class Pruning:
         board.pruned.add(doomed.trial_id)
         step = last_step(run)
         enter_verdict(self._sweep, doomed.trial_id, Verdict(word="pruned", step=step, reason=doomed.reason))
-        request_stop(run, through_attempt=newest_start(run), by="early stopping")
+        request_stop(run, through_attempt=newest_start(run) + int(has_newest_ended(run)), by="early stopping")
         self._say(f"{doomed.trial_id} is stopped early, at step {step:,} of {entry.steps:,}: {doomed.reason}")
 
 
@@ -81,7 +81,8 @@ def _measured(run: RunDirectory, version: tuple[int, int, int], steps: int, sett
 def saved_words(sweep: SweepDirectory) -> str | None:
     """What early stopping has spared, in a sentence; none when it stopped nothing."""
     entries = {entry.trial_id: entry for entry in read_trials(sweep)}
-    pruned = {name: verdict for name, verdict in read_verdicts(sweep).items() if verdict.word == "pruned" and name in entries}
+    stopped = {name: verdict for name, verdict in read_verdicts(sweep).items() if verdict.word == "pruned" and name in entries}
+    pruned = {name: verdict for name, verdict in stopped.items() if read_status(sweep.run(name)).state != "finished"}  # came too late
     if not pruned:
         return None
     spared, whole = sum(entries[name].steps - verdict.step for name, verdict in pruned.items()), sum(e.steps for e in entries.values())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from orchestrator.commands.console import Console
 from orchestrator.commands.submitting import last_step
 from orchestrator.commands.training import resume
-from orchestrator.errors import InterruptedRunError, OrchestratorError, RunExistsError, SupersededError
+from orchestrator.errors import InfrastructureError, InterruptedRunError, OrchestratorError, RunExistsError, SupersededError
 from orchestrator.runs.attempts import OVER_FOR_GOOD, read_status
 from orchestrator.scheduling import asked
 from orchestrator.sweep.directory import SweepDirectory, TrialEntry, Verdict, enter_verdict
@@ -104,6 +104,8 @@ class Runner:
         self._sweep, self._pool, self._console, self._cluster, self._at_once = sweep, pool, console, cluster, at_once
         self.board = Board()
         self._said: set[str] = set()
+        self._trouble: Exception | None = None  # of the sweep itself, not of a trial: no more trials are begun
+        self._advance: Callable[..., None] = lambda amount, note: None
 
     def to_the_end(self, look: Callable[[Board], None], advance: Callable[..., None]) -> None:
         """Train trials until none is left or somebody asks to stop. Call it in the main thread, with signals noted.
@@ -111,6 +113,9 @@ class Runner:
         Args:
             look: called again and again, while trials are trained.
             advance: told how many steps were made more, and how the sweep stands.
+
+        Raises:
+            InfrastructureError: what the sweep is to remember cannot be written.
         """
         self._advance = advance
         threads = [threading.Thread(target=self._work, name=f"trial-{number}") for number in range(self._at_once)]
@@ -123,6 +128,10 @@ class Runner:
             self._look(look)
             for thread in threads:
                 thread.join(_LOOK_SECONDS / len(threads))
+        if isinstance(self._trouble, OSError):
+            raise InfrastructureError(f"{self._sweep.root}: {self._trouble}. Make room or mend the disk, and go on.") from self._trouble
+        if self._trouble:
+            raise self._trouble
 
     def _look(self, look: Callable[[Board], None]) -> None:
         """A file that cannot be read now does not leave the threads without the one that waits for them."""
@@ -134,7 +143,13 @@ class Runner:
                 self._console.warn(f"{self._sweep.root}: {error}")
 
     def _work(self) -> None:
-        while not asked.asked_to_stop():
+        try:
+            self._train_all()
+        except Exception as error:  # it is raised where the command waits; what other threads train comes to its end
+            self._trouble = self._trouble or error
+
+    def _train_all(self) -> None:
+        while not (asked.asked_to_stop() or self._trouble):
             with self.board.lock:
                 entry = self._pool.take()
                 if entry:

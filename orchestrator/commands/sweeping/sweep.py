@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from orchestrator.commands.console import Console
+from orchestrator.commands.jobs import Standing, jobs_of
 from orchestrator.commands.sweeping.costing import show_cost
 from orchestrator.commands.sweeping.designing import Design, Trial
 from orchestrator.commands.sweeping.making import add, only_command, write_sweep
@@ -53,6 +54,8 @@ def sweep(overrides: Sequence[str], how: How, console: Console) -> SweepDirector
         return design.directory
     made = design.directory
     with only_command(made):
+        if design.sweep.sampler and made.study.exists():
+            Sampler(made.study, design.sweep.vary, design.sweep.sampler)  # refuses other values, before anything is written
         write_sweep(made, design, overrides)
         if design.sweep.sampler is None:
             add(made, trials)
@@ -61,9 +64,12 @@ def sweep(overrides: Sequence[str], how: How, console: Console) -> SweepDirector
 
 
 def resume_sweep(made: SweepDirectory, how: How, console: Console) -> None:
-    """Go on with all trials of a sweep that are not done. Raises as `sweep`."""
-    design = Design(read_stored(made))
+    """Go on with all trials of a sweep that are not done, those included that a killed command has not entered. Raises as `sweep`."""
+    stored = read_stored(made)
+    design = Design(replace(stored, sweep=replace(stored.sweep, dir=str(made.root.absolute()))))  # wherever this command is called
+    trials = [] if design.sweep.sampler else planned(design)
     with only_command(made):
+        add(made, trials)
         _train(made, read_trials(made), design, how, console)
 
 
@@ -84,9 +90,9 @@ def _train(made: SweepDirectory, entries: Sequence[TrialEntry], design: Design, 
         return
     pruning = design.sweep.early_stopping and Pruning(made, design.sweep.early_stopping, design.stored.roles, console.note)
     steps = sum(entry.steps for entry in left) or sum(trial.entry.steps for trial in planned(design))
-    made.stop_request.unlink(missing_ok=True)
     with asked.noting_signals(design.base.scheduling.preemption.signals), _cluster(design, made) as cluster:
-        at_once = min(_at_once(design, cluster.ranks), len(left) if isinstance(pool, Queue) else cluster.ranks)
+        at_once = _at_once(design, cluster.ranks)
+        at_once = min(at_once, len(left)) if isinstance(pool, Queue) else at_once
         console.note(f"training {at_once} trial{'s' * (at_once > 1)} side by side; they are in {made.trials}")
         runner = Runner(made, pool, console, cluster=cluster, at_once=at_once)
         with console.progress("sweeping", steps, "steps") as advance:
@@ -96,10 +102,10 @@ def _train(made: SweepDirectory, entries: Sequence[TrialEntry], design: Design, 
 
 def _to_train(made: SweepDirectory, entries: Sequence[TrialEntry], design: Design, how: How, console: Console) -> Iterator[TrialEntry]:
     """What is not finished, and is not given up, or is to be tried again all the same."""
-    verdicts = read_verdicts(made)
-    for entry in entries:
+    verdicts, jobs = read_verdicts(made), jobs_of([made.run(entry.trial_id) for entry in entries])
+    for entry, job in zip(entries, jobs, strict=True):
         verdict = verdicts.get(entry.trial_id)
-        if _is_finished(made, entry):
+        if _is_finished(made, entry) or (job and _is_at_work(entry, job, console)):
             continue
         if verdict and (how.retry_failed if verdict.word == "failed" else design.sweep.early_stopping is None):
             withdraw_verdict(made, entry.trial_id)
@@ -107,6 +113,21 @@ def _to_train(made: SweepDirectory, entries: Sequence[TrialEntry], design: Desig
             console.note(f"{entry.trial_id} is left alone, as it was {verdict.word} at step {verdict.step:,}: {verdict.reason}")
             continue
         yield entry
+
+
+def _is_at_work(entry: TrialEntry, job: Standing, console: Console) -> bool:
+    """Whether a job has a trial.
+
+    Raises:
+        InfrastructureError: nobody can tell.
+    """
+    submission, state = job
+    where = f"{entry.trial_id} is job {submission.job or '?'} on {submission.platform}"
+    if state.phase == "unknown":
+        raise InfrastructureError(f"{where}, and whether that lives is not known: {state.why}")
+    if state.is_alive:
+        console.note(f"{where}, {state.word}, and is left to it. `midtrain stop` with its directory takes it from there.")
+    return state.is_alive
 
 
 def _pool(made: SweepDirectory, left: Sequence[TrialEntry], design: Design, console: Console) -> Pool:
@@ -129,7 +150,10 @@ def _make(made: SweepDirectory, design: Design, setting: Setting) -> list[TrialE
 
 
 def _measured(made: SweepDirectory, design: Design, entry: TrialEntry) -> tuple[float, float] | None:
-    """Uptake and forgetting at its last evaluation."""
+    """Uptake and forgetting at its last evaluation; none of a trial that has failed, which had farther to go than it came."""
+    verdict = read_verdicts(made).get(entry.trial_id)
+    if verdict and verdict.word == "failed":
+        return None
     found = measured_so_far(made.run(entry.trial_id), entry, design.stored.roles)
     return (found.uptake[-1], found.forgetting[-1]) if found.shares else None
 
