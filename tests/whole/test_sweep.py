@@ -14,12 +14,12 @@ import pytest
 
 from orchestrator.runs.lines import read_lines
 from orchestrator.sweep.directory import SweepDirectory, read_trials
-from tests.support.tiny import overrides, write_everything
+from tests.support.tiny import overrides, write_everything, write_weights
 from tests.tracking.inspected import inspect, openings
 from tests.whole.test_main_job import MIDTRAIN, midtrain, nothing_is_left_behind
 
 __all__ = ["nothing_is_left_behind"]
-ONE_RANK: dict[str, object] = {"run.dir": "null", "scheduling.world_size": 1, "mixture.spec_share": 0.25}
+ONE_RANK: dict[str, object] = {"run.dir": "null", "model.initialise": "pretrained", "scheduling.world_size": 1, "mixture.spec_share": 0.25}
 LONG: dict[str, object] = {"mixture.total_tokens": 100 * 128, "mixture.max_epochs": "{spec:9}", "checkpoints.every_steps": 10}
 
 
@@ -33,6 +33,9 @@ def words(folder: Path, name: str, *more: str, **changes: object) -> list[str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_everything(tmp_path_factory.mktemp("sweeps"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder / "cache"))  # torch makes it, here as in midtrain's own processes
+        write_weights(folder / "model")  # that all seeds begin from
     done = midtrain("prepare", *overrides(folder), folder=folder)
     assert done.returncode == 0, done.stderr
     return folder
@@ -195,16 +198,26 @@ def test_a_command_that_is_killed_or_asked_to_stop_loses_no_more_than_the_steps_
         assert {attempt: begun[attempt + 1] for attempt in saved} == saved
 
 
-def test_a_sampler_proposes_is_told_and_stops_what_others_dominate(folder: Path) -> None:
-    of_sampler = [
-        "mixture.spec_share=interval(0.05,0.5)",
-        "sweep.sampler={settings:3,random_settings:2}",
-        "sweep.early_stopping={rule:halving}",
-    ]
-    changes = LONG | {"mixture.total_tokens": 40 * 128, "evaluation.every_steps": 10}
-    done = midtrain("sweep", *words(folder, "sampled", *of_sampler, "sweep.controls=false", **changes), folder=folder)
+def test_a_sampler_proposes_and_is_told(folder: Path) -> None:
+    of_sampler = ["mixture.spec_share=interval(0.05,0.5)", "sweep.sampler={settings:2,random_settings:1}"]
+    done = midtrain("sweep", *words(folder, "sampled", *of_sampler, "sweep.controls=false"), folder=folder)
     assert done.returncode == 0, done.stderr
     sweep = SweepDirectory(folder / "sweeps" / "sampled")
-    assert len(read_trials(sweep)) == 3
-    assert set(states(sweep, folder).values()) <= {"finished", "pruned"}
+    assert list(states(sweep, folder).values()) == ["finished"] * 2
     assert "nothing is left to train" in midtrain("resume", str(sweep.root), folder=folder).stdout
+
+
+def test_a_trial_that_others_dominate_is_stopped_early_and_stops_no_other(folder: Path) -> None:
+    varied = ["training.learning_rate=0.01,1e-9", "sweep.seeds=[0,1]"]  # side by side: first those of one seed, then those of the other
+    changes = {"mixture.total_tokens": 480 * 128, "mixture.max_epochs": "{spec:99,code:99,docs:99}", "checkpoints.every_steps": 120}
+    measured = {"evaluation.every_steps": 120, "evaluation.max_sequences": 2, "sweep.early_stopping": "{rule:halving}"}
+    command = words(folder, "pruned", *varied, "sweep.controls=false", **changes, **measured)
+    done = midtrain("sweep", *command, folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert "4 trials are done, 1 of them stopped early" in done.stdout
+    sweep = SweepDirectory(folder / "sweeps" / "pruned")
+    expected = ["finished", "finished", "finished", "pruned"]
+    assert list(states(sweep, folder).values()) == expected
+    report = midtrain("report", str(sweep.root), "--json", folder=folder)
+    assert [trial["state"] for trial in json.loads(report.stdout)["trials"]] == expected
+    assert "Early stopping spared" in (sweep.root / "report.html").read_text(encoding="utf-8")
