@@ -1,7 +1,7 @@
 """What a sweep costs over its trainings: `python -m benchmarks.sweeps`, into `.bench/sweeps.json`; see `docs/benchmarks-sweeps.md`.
 
-On the demo's model and corpora: 6 ratios x 2 seeds and their controls as one sweep, and as `midtrain train` one after the other; two trials
-side by side, and one after the other; and a sweep whose command is killed (kill -9) three times.
+On the demo's model and corpora: 6 ratios x 2 seeds and their controls as one sweep, one trial at a time, and as `midtrain train` one after
+the other; two trials side by side, and one after the other; and a sweep whose command is killed (kill -9) at three random moments.
 """
 
 import argparse
@@ -32,6 +32,7 @@ _MIDTRAIN = (sys.executable, "-c", "from orchestrator.cli import main; main()")
 _SHARES = "0.02,0.05,0.1,0.2,0.35,0.5"
 _PARTS = ("overhead", "beside", "kills")
 _LOOK_SECONDS = 0.5
+_LATER_SECONDS = 30.0  # about as long as a trial takes to start, and to measure what is held out
 _TIMEOUT_SECONDS = 4 * 3600
 
 
@@ -113,10 +114,10 @@ class Bench:
 def overhead(bench: Bench, *, seeds: str) -> dict[str, Any]:
     """The sweep and its bare trainings, the sweep before and after them, as the machine's speed drifts."""
     varied = (f"mixture.spec_share={_SHARES}", f"sweep.seeds={seeds}")
-    first = bench.sweep("ratios", *varied)
+    first = bench.sweep("ratios", *varied, **{"sweep.at_once": 1})
     tell(f"sweep: {first:.1f} s")
     bare = bench.bare("ratios")
-    second = bench.sweep("ratios-again", *varied)
+    second = bench.sweep("ratios-again", *varied, **{"sweep.at_once": 1})
     whole, sweeps = sum(bare.values()), [first, second]
     alone = [RunDirectory(bench.folder / "runs" / f"{trial}-again") for trial in bare]
     return {
@@ -155,17 +156,20 @@ def beside(bench: Bench) -> dict[str, Any]:
 
 
 def kills(bench: Bench, *, seeds: str, seed: int) -> dict[str, Any]:
-    """A sweep whose command is killed at three random moments and gone on with each time."""
+    """A sweep whose command is killed once in each third of its steps, at a random step and some random seconds, and gone on with."""
     pick = random.Random(seed)
     sweep = SweepDirectory(bench.folder / "sweeps" / "killed")
     shutil.rmtree(sweep.root, ignore_errors=True)
     words = ["sweep", *bench.words("killed"), f"mixture.spec_share={_SHARES}", f"sweep.seeds={seeds}"]
     killed = []
-    for _ in range(3):
+    for third in range(3):
         process = bench.start(*words)
-        wanted = sum(step for step, _ in _standing(sweep).values()) + pick.randint(1, 2 * bench.steps)
-        while process.poll() is None and sum(step for step, _ in _standing(sweep).values()) < wanted:
+        wanted = pick.uniform(third / 3, (third + 1) / 3)
+        while process.poll() is None and _share_made(sweep) < wanted:
             time.sleep(_LOOK_SECONDS)
+        time.sleep(pick.uniform(0, _LATER_SECONDS))
+        if process.poll() is not None:
+            raise MeasurementError(f"the command ended with {process.returncode} before it was killed; its words are in {bench.folder}/log")
         process.send_signal(signal.SIGKILL)
         process.wait()
         at_once = _standing(sweep)
@@ -185,6 +189,12 @@ def _standing(sweep: SweepDirectory) -> dict[str, tuple[int, int]]:
         return {}
     runs = {entry.trial_id: sweep.run(entry.trial_id) for entry in read_trials(sweep)}
     return {name: (_last_step(run), len(_starts(run))) for name, run in runs.items()}
+
+
+def _share_made(sweep: SweepDirectory) -> float:
+    """The share of all steps of a sweep that were made."""
+    planned = sum(entry.steps for entry in read_trials(sweep)) if sweep.exists else 0
+    return sum(step for step, _ in _standing(sweep).values()) / planned if planned else 0.0
 
 
 def _last_step(run: RunDirectory) -> int:
