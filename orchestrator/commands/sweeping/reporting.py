@@ -52,7 +52,8 @@ def make_sweep_report(sweep: SweepDirectory) -> SweepRecords:
 
 def read_sweep(sweep: SweepDirectory) -> SweepRecords:
     """All that the report tells, as values."""
-    stored, config = read_stored(sweep), read_stored(sweep).values
+    stored = read_stored(sweep)
+    config = stored.values
     found = {name: _read(sweep, standing, stored.roles) for name, standing in standings_of(sweep).items()}
     standings = {name: standing for name, (standing, _) in found.items()}
     measured = {name: one for name, (_, one) in found.items()}
