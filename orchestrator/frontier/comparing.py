@@ -63,7 +63,7 @@ def _check_settings(trials: Sequence[TrialResult]) -> None:
             raise DataError(
                 f"trials {first.trial_id} and {trial.trial_id} are not comparable: of the same setting ({trial.arm}, {setting}), they "
                 f"should differ in their seed alone, and something else does that the sweep does not vary: {'; '.join(told)}. "
-                f"Vary it, so that they are two settings, or make a sweep of its own for each (sweep.dir)."
+                f"Leave one of them out. To have both, make a sweep of its own for each (sweep.dir), or a new one that varies it."
             )
 
 

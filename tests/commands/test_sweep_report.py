@@ -54,6 +54,15 @@ def test_trials_that_cannot_be_compared_cost_the_frontier_and_nothing_else(tmp_p
     assert summary["frontier"] is None and "not comparable" in summary["no_frontier"]
 
 
+def test_a_trial_that_cannot_be_compared_is_left_out_by_moving_it_away_as_the_report_says(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, [*TRIALS, MadeUpTrial(share=0.4, start=4.5)], SHARES)
+    assert f"move its directory out of {sweep.trials}." in (make_sweep_report(sweep).no_frontier or "")
+    sweep.run("spec_0.4_0").root.rename(tmp_path / "moved away")
+    records = make_sweep_report(sweep)
+    assert records.frontier and len(records.frontier.points) == 4 and records.no_frontier is None
+    assert records.trials[3].state == "unknown"
+
+
 def test_comparable_trials_have_a_frontier_and_no_reason_against_it(tmp_path: Path) -> None:
     records = make_sweep_report(write_sweep(tmp_path, TRIALS, SHARES))
     assert records.frontier and records.no_frontier is None

@@ -57,7 +57,7 @@ def read_sweep(sweep: SweepDirectory) -> SweepRecords:
     found = {name: _read(sweep, standing, stored.roles) for name, standing in standings_of(sweep).items()}
     standings = {name: standing for name, (standing, _) in found.items()}
     measured = {name: one for name, (_, one) in found.items()}
-    frontier, no_frontier = _frontier(stored, standings, measured)
+    frontier, no_frontier = _frontier(sweep, stored, standings, measured)
     return SweepRecords(
         name=sweep.root.name,
         model=config["model"]["description"] or config["model"]["path"],
@@ -84,7 +84,7 @@ def _read(sweep: SweepDirectory, standing: TrialStanding, roles: Mapping[str, st
 
 
 def _frontier(
-    stored: Stored, standings: Mapping[str, TrialStanding], measured: Mapping[str, Measured]
+    sweep: SweepDirectory, stored: Stored, standings: Mapping[str, TrialStanding], measured: Mapping[str, Measured]
 ) -> tuple[Frontier | None, str | None]:
     """That of the trials that have finished, or why they have none; neither while none of the spec has."""
     results = [
@@ -97,7 +97,7 @@ def _frontier(
     try:
         return build_frontier(results, max_forgetting=stored.sweep.max_forgetting), None
     except DataError as error:
-        return None, f"No frontier: {error}"
+        return None, f"No frontier: {error} To leave a trial out of the report, move its directory out of {sweep.trials}."
 
 
 def _result(standing: TrialStanding, measured: Measured) -> TrialResult:
