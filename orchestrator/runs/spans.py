@@ -8,6 +8,8 @@ from typing import Any
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.runs.lines import read_lines
 
+_OF_RANKS = ("resumed", "saved", "skipped")  # events; uploads can outlast the ranks
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
@@ -34,15 +36,16 @@ class Span:
 def attempt_spans(run: RunDirectory, *, now: float | None) -> list[Span]:
     """The attempts of a run, in order.
 
-    One ends with its stop. What was killed has none: it ends when something was last written into its logs, and no later than the next one
-    started. The time between attempts is in none of them.
+    One ends with its stop. What was killed has none: it ends with its last sign of life, when something was last written into its logs, its
+    ranks last entered an event or, of the newest, a step was last logged; and no later than the next one started. It may have lasted
+    longer by what it trained in silence. The time between attempts is in none of them.
 
     Args:
         run: its directory.
         now: in seconds since 1970, until when the newest attempt goes on that has no stop; none: the run is not at work.
 
     Raises:
-        DataError: a line of the ledger is damaged.
+        DataError: a line of the ledger, or of the events, is damaged.
     """
     lines = list(read_lines(run.attempts))
     starts = {line["attempt"]: _seconds(line) for line in lines if line["event"] == "start"}
@@ -51,7 +54,7 @@ def attempt_spans(run: RunDirectory, *, now: float | None) -> list[Span]:
     spans: list[Span] = []
     for attempt, start in reversed(starts.items()):
         known = stops.get(attempt, None if spans else now)
-        end = _last_written(run, attempt, start, spans[-1].start if spans else None) if known is None else known
+        end = _last_sign(run, attempt, spans[-1].start if spans else None) if known is None else known
         spans.append(Span(start=start, end=max(start, end), ranks=ranks[attempt]))
     return spans[::-1]
 
@@ -65,11 +68,19 @@ def wall_seconds(spans: Iterable[Span]) -> float:
     return total
 
 
-def _last_written(run: RunDirectory, attempt: int, start: float, next_start: float | None) -> float:
-    """When any log of an attempt was last written; its start where it left none."""
-    folder = run.logs(attempt)
-    times = [path.stat().st_mtime for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
-    newest = max(times, default=start)
+def _last_sign(run: RunDirectory, attempt: int, next_start: float | None) -> float:
+    """When an attempt that was killed last gave a sign of life; 0 where it left none.
+
+    Args:
+        run: its directory.
+        attempt: of it.
+        next_start: of the one after it, which has written its own steps in the place of those; none: there is none.
+    """
+    logs = run.logs(attempt)
+    written = [*(logs.iterdir() if logs.is_dir() else ()), *([run.metrics] if next_start is None and run.metrics.exists() else ())]
+    signs = [path.stat().st_mtime for path in written]
+    signs += [_seconds(line) for line in read_lines(run.events) if line["attempt"] == attempt and line["event"] in _OF_RANKS]
+    newest = max(signs, default=0.0)
     return newest if next_start is None else min(newest, next_start)
 
 

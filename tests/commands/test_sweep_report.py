@@ -116,6 +116,7 @@ def test_hours_are_of_the_ranks_that_ran_and_not_of_the_night_after_a_kill(tmp_p
     }
     for name, lines in ledgers.items():
         change_lines(sweep.run(name).attempts, *lines)
+        change_lines(sweep.run(name).events)
     killed = (BEGAN + timedelta(hours=2)).timestamp()
     os.utime(log_of(sweep.run("spec_0.1_0"), 1), (killed, killed))
     records = make_sweep_report(sweep)

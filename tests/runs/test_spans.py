@@ -79,6 +79,17 @@ def test_the_newest_of_a_run_at_work_lasts_until_now_and_of_a_lost_one_until_its
     assert hours_of(run) == [(0, 1, 2), (4, 5, 2)]
 
 
+def test_a_save_or_a_step_that_was_logged_is_a_sign_of_life_of_ranks_that_print_nothing(tmp_path: Path) -> None:
+    run = run_of(tmp_path, line("start", 1, 0, world_size=2), line("start", 2, 10, world_size=2))
+    write_logs(run, 1, [0.1])
+    write_logs(run, 2, [10.1])
+    events = [line("saved", 1, 3), line("saved", 1, 6), line("uploaded", 1, 8), line("saved", 2, 11)]
+    run.events.write_text("".join(json.dumps(one) + "\n" for one in events), encoding="utf-8")
+    run.metrics.write_text("")
+    os.utime(run.metrics, (seconds(12), seconds(12)))
+    assert hours_of(run) == [(0, 6, 2), (10, 12, 2)]
+
+
 def test_between_two_attempts_of_a_run_at_work_none_goes_on(tmp_path: Path) -> None:
     run = run_of(tmp_path, line("start", 1, 0, world_size=2), line("stop", 1, 1))
     assert hours_of(run, now=7) == [(0, 1, 2)]
