@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from orchestrator.frontier.documents import count_documents
 from orchestrator.frontier.draws import Draws
 from orchestrator.frontier.mixing_law import FEWEST_SHARES
-from orchestrator.frontier.settings import SPEC_SHARE, Group, key_of, num_shares
+from orchestrator.frontier.settings import SPEC_SHARE, Group, is_of_one_length, key_of, num_shares
 from orchestrator.frontier.trials import TrialResult
 
 Lines = Sequence[Sequence[Group]]
@@ -36,7 +36,7 @@ def share_caveats(lines: Lines, draws: Draws, *, max_forgetting: float, has_knee
         if has_knee
         else "No knee: it takes three points on the front, one of them above the line between its ends. Try more spec shares.",
         _several_lines(lines),
-        _few_shares(lines),
+        _lengths(lines) or _few_shares(lines),
         _crossings(lines, draws, max_forgetting),
     )
 
@@ -79,6 +79,17 @@ def _several_lines(lines: Lines) -> str | None:
     return (
         f"Spec shares were tried at {len(lines)} settings of the other values; the limit and the mixing law are of the one with the most "
         f"shares: {told}."
+    )
+
+
+def _lengths(lines: Lines) -> str | None:
+    if not lines or is_of_one_length(lines[0]):
+        return None
+    tokens = [group.total_tokens for group in lines[0]]
+    return (
+        f"The shares had different lengths, {min(tokens):,.0f} to {max(tokens):,.0f} tokens, so what a share does cannot be told from what "
+        f"its length does: there is no mixing law, and the limit is of the shares as they were tried, without a control. For both, hold "
+        f"total_tokens (sweep.hold)."
     )
 
 

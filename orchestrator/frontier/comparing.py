@@ -1,20 +1,23 @@
-"""Whether trials can be compared at all: all begin from the same model and are measured with the same held-out sequences and probes."""
+"""Whether trials can be compared at all: all have the same model, held-out sequences and probes; those of one setting differ in seeds."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from orchestrator.errors import DataError
+from orchestrator.frontier.settings import Identity, are_same, identity_of
 from orchestrator.frontier.trials import SourceLosses, TrialResult
 
+_PLANNED = ("total_tokens", "spec_share", "spec_epochs")  # that trials of a setting have in common
 LARGEST_DIFFERENCE = 1e-3  # nats a token: what other kernels and batch shapes change, and no other model or sequence does
 
 
 def check_comparable(trials: Sequence[TrialResult]) -> None:
-    """Check that all trials measured the same, before their first steps.
+    """Check that all trials measured the same, before their first steps, and that those of a setting differ in their seed alone.
 
     Raises:
-        DataError: there are none, one lacks held-out losses of the spec or of general text, or two differ in what they measured.
+        DataError: there are none, one lacks held-out losses of the spec or of general text, two differ in what they measured, or two of
+            one setting have the same seed or are of another length, share or number of epochs.
     """
     if not trials:
         raise DataError("no trial has finished, 1 is needed for a frontier. Wait for one, or see why they stopped.")
@@ -27,6 +30,7 @@ def check_comparable(trials: Sequence[TrialResult]) -> None:
             )
     for trial in trials[1:]:
         _check_pair(first, trial)
+    _check_settings(trials)
 
 
 def _check_pair(first: TrialResult, trial: TrialResult) -> None:
@@ -43,6 +47,28 @@ def _check_pair(first: TrialResult, trial: TrialResult) -> None:
     for name in asked:
         if asked[name] != other[name]:
             raise DataError(f"{who}: probe {name!r} has other items in one than in the other. {remedy}")
+
+
+def _check_settings(trials: Sequence[TrialResult]) -> None:
+    """Two trials of one setting and seed, as where another run was varied in the same sweep, are no two seeds to take the mean of."""
+    firsts: dict[Identity, TrialResult] = {}
+    of_seeds: dict[tuple[Identity, int], TrialResult] = {}
+    for trial in trials:
+        first = firsts.setdefault(identity_of(trial), trial)
+        told = [f"{key.replace('_', ' ')} {getattr(first, key):,.10g} and {getattr(trial, key):,.10g}" for key in _differing(first, trial)]
+        if of_seeds.setdefault((identity_of(trial), trial.seed), trial) is not trial:
+            first, told = of_seeds[identity_of(trial), trial.seed], [f"both have seed {trial.seed}", *told]
+        if told:
+            setting = ", ".join(f"{key}={value}" for key, value in trial.setting.items()) or "nothing varied"
+            raise DataError(
+                f"trials {first.trial_id} and {trial.trial_id} are not comparable: of the same setting ({trial.arm}, {setting}), they "
+                f"should differ in their seed alone, and something else does that the sweep does not vary: {'; '.join(told)}. "
+                f"Leave one of them out. To have both, make a sweep of its own for each (sweep.dir), or a new one that varies it."
+            )
+
+
+def _differing(one: TrialResult, other: TrialResult) -> list[str]:
+    return [key for key in _PLANNED if not are_same([getattr(one, key), getattr(other, key)])]
 
 
 def _difference(one: SourceLosses, other: SourceLosses) -> str | None:

@@ -75,11 +75,13 @@ class Limit:
         max_forgetting: as a share of the base model's loss.
         spec_share: of the limit; none when even the smallest share that was tried forgets more.
         is_open: whether the largest share that was tried does not reach the limit, so that the true one may lie beyond.
+        has_control: whether the smallest share is the 0 of a control.
     """
 
     max_forgetting: float
     spec_share: Estimate | None
     is_open: bool
+    has_control: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,11 +111,13 @@ class MixingLaw:
     Attributes:
         sources: by name.
         optimum: the share where the fitted mean relative loss of the spec's sources and that of the general ones sum to the least.
+        points: what it was fitted to, as indices of the frontier's points.
         warnings: why it should be trusted less, a sentence each.
     """
 
     sources: Mapping[str, SourceLaw]
     optimum: Estimate | None
+    points: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -138,6 +142,7 @@ class Frontier:
     Attributes:
         points: `untrained` first, then controls, then the spec's by share.
         knee, limit, law, repetition: none where there are too few points for one; `warnings` says so.
+        most_uptake: index of a point of the spec -> the share of draws in which it takes up most of all such.
         num_draws: of the bootstrap.
         warnings: a sentence each.
     """
@@ -147,5 +152,6 @@ class Frontier:
     limit: Limit | None = None
     law: MixingLaw | None = None
     repetition: Repetition | None = None
+    most_uptake: Mapping[int, float] = field(default_factory=dict)
     num_draws: int = 0
     warnings: tuple[str, ...] = field(default=())

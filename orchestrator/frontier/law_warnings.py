@@ -78,6 +78,12 @@ def _end(optimum: float, shares: Floats) -> str | None:
     low, high = float(shares[0]), float(shares[-1])
     if optimum > high * (1 - 1e-9):
         return f"The optimum is at the largest share that was tried, {high:.4g}; the true one may lie beyond. Try larger shares."
+    if low == 0 and optimum < high * 1e-9:
+        least = float(shares[shares > 0].min())
+        return (
+            f"The optimum is at 0, without the spec: by these curves no share takes up more than it forgets. If {least:.4g}, the smallest "
+            f"that was tried, takes up anything, try smaller ones."
+        )
     if low > 0 and optimum < low:
         return f"The optimum is below the smallest share that was tried, {low:.4g}, where the law was not measured. Try smaller shares."
     return None

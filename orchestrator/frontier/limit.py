@@ -20,15 +20,15 @@ def find_limit(line: Sequence[Group], draws: Draws, max_forgetting: float) -> Li
         draws: of all trials.
         max_forgetting: the limit, as a share of the base model's loss.
     """
-    shares = np.array([group.spec_share for group in line])
+    shares, has_control = np.array([group.spec_share for group in line]), line[0].arm == "control"
     forgetting = np.stack([draws.forgetting(group.members) for group in line], axis=1)
     rows = first_crossings(shares, forgetting, max_forgetting)
     is_open = bool((forgetting[0] <= max_forgetting).all())
     if np.isnan(rows[0]):
-        return Limit(max_forgetting=max_forgetting, spec_share=None, is_open=False)
+        return Limit(max_forgetting=max_forgetting, spec_share=None, is_open=False, has_control=has_control)
     drawn = np.nan_to_num(rows, nan=shares[0])
     share = estimate(drawn, may_agree=draws.is_drawn)
-    return Limit(max_forgetting=max_forgetting, spec_share=share, is_open=is_open)
+    return Limit(max_forgetting=max_forgetting, spec_share=share, is_open=is_open, has_control=has_control)
 
 
 def first_crossings(shares: Floats, forgetting: Floats, limit: float) -> Floats:

@@ -59,6 +59,15 @@ def find_knee(points: Sequence[Point], plane: Plane, draws: Draws) -> Knee | Non
     )
 
 
+def find_most_uptake(points: Sequence[Point], plane: Plane) -> dict[int, float]:
+    """Index of a point of the spec -> the share of draws in which it takes up most of all such."""
+    spec = np.array([number for number, point in enumerate(points) if point.arm == "spec"], dtype=np.int64)
+    if not len(spec):
+        return {}
+    numbers, counts = np.unique(spec[plane.uptake[1:, spec].argmax(axis=1)], return_counts=True)
+    return dict(zip(numbers.tolist(), (counts / counts.sum()).tolist(), strict=True))
+
+
 def _untrained(draws: Draws) -> Point:
     nowhere = Estimate(value=0.0)
     return Point(

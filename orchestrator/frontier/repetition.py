@@ -6,27 +6,27 @@ import numpy as np
 
 from orchestrator.frontier.draws import Draws, estimate
 from orchestrator.frontier.estimates import Repetition
-from orchestrator.frontier.settings import Group, alike
+from orchestrator.frontier.settings import Group, alike, are_same
 from orchestrator.frontier.trials import Floats
 
 UNIQUE_TOKENS = "sweep.unique_spec_tokens"
 REPEATING = (UNIQUE_TOKENS, "mixture.unique_tokens", "sweep.spec_epochs")  # what moves the epochs
 MAX_EPOCHS = "mixture.max_epochs"  # allows repetition, and changes nothing by itself
-_SAME = 1.01  # the largest share of a group by its smallest
 _APART = 0.01  # doublings
 
 
 def find_repetition(groups: Sequence[Group], draws: Draws) -> Repetition:
     """Estimate what doubling the spec's epochs does to uptake and forgetting.
 
-    The slope over log2 epochs within sets of settings that have all but the epochs in common, pooled over the sets, each with a level of
-    its own. Up to one pass nothing is repeated, so fewer count as one.
+    The slope over log2 epochs within sets of settings that have all but the epochs in common, their share and length too, pooled over the
+    sets, each with a level of its own. Up to one pass nothing is repeated, so fewer count as one.
 
     Args:
         groups: all settings.
         draws: of all trials.
     """
-    sets = [found for found in alike(groups, *REPEATING, MAX_EPOCHS) if _is_same_share(found) and np.ptp(_doublings(found)) > _APART]
+    found_alike = [found for some in alike(groups, *REPEATING, MAX_EPOCHS) for found in _by_share(some)]
+    sets = [found for found in found_alike if np.ptp(_doublings(found)) > _APART]
     if not sets:
         words = "The spec's epochs and its share were not varied apart, so what repetition does cannot be told from what the share does."
         return Repetition(uptake_per_doubling=None, forgetting_per_doubling=None, warnings=(f"{words} Vary {UNIQUE_TOKENS} at one share.",))
@@ -51,6 +51,17 @@ def _within(found: Sequence[Group]) -> Floats:
     return np.asarray(trials * (doublings - np.average(doublings, weights=trials)))
 
 
-def _is_same_share(found: Sequence[Group]) -> bool:
-    shares = [group.spec_share for group in found]
-    return max(shares) <= _SAME * min(shares)
+def _by_share(some: Sequence[Group]) -> list[list[Group]]:
+    """Settings, put together where share and length are the same: those that epochs and unique tokens both move have several."""
+    parts: list[list[Group]] = []
+    for group in some:
+        part = next((part for part in parts if _is_same_share(part[0], group)), None)
+        if part is None:
+            parts.append([group])
+        else:
+            part.append(group)
+    return parts
+
+
+def _is_same_share(one: Group, other: Group) -> bool:
+    return are_same([one.spec_share, other.spec_share]) and are_same([one.total_tokens, other.total_tokens])

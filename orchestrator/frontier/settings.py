@@ -9,7 +9,10 @@ from orchestrator.frontier.trials import TrialResult, Value
 SPEC_SHARE = "mixture.spec_share"
 SPEC_EPOCHS = "sweep.spec_epochs"  # of a held total, they move the share
 
+SAME = 1.01  # the largest of what is the same but for rounding to whole sequences and steps, by the smallest
+
 Key = tuple[tuple[str, Value], ...]
+Identity = tuple[str, Key, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,12 +47,16 @@ def key_of(setting: Mapping[str, Value], *without: str) -> Key:
     return tuple((key, setting[key]) for key in kept)
 
 
+def identity_of(trial: TrialResult) -> Identity:
+    """What trials of one setting have in common: arm, setting and, of a control, whose setting does not say how long it is, the tokens."""
+    return trial.arm, key_of(trial.setting), trial.total_tokens if trial.arm == "control" else 0
+
+
 def group_trials(trials: Sequence[TrialResult]) -> list[Group]:
     """The settings among trials that are in order: controls first, then those of the spec by share."""
-    found: dict[tuple[str, Key, int], list[int]] = {}
+    found: dict[Identity, list[int]] = {}
     for number, trial in enumerate(trials):
-        length = trial.total_tokens if trial.arm == "control" else 0  # the setting of a control does not say how long it is
-        found.setdefault((trial.arm, key_of(trial.setting), length), []).append(number)
+        found.setdefault(identity_of(trial), []).append(number)
     groups = [_group(trials, sorted(members, key=lambda number: (trials[number].seed, number))) for members in found.values()]
     return sorted(groups, key=lambda group: (group.arm != "control", group.spec_share))
 
@@ -57,12 +64,23 @@ def group_trials(trials: Sequence[TrialResult]) -> list[Group]:
 def find_lines(groups: Sequence[Group]) -> list[list[Group]]:
     """Settings that differ in their spec share alone, each line with its controls and by rising share.
 
-    Lines of one share are left out. The one with the most shares comes first; of those, the one with the most trials, then the most tokens.
+    A line whose settings differ in length has no controls: those of one length say nothing of the others. Lines of one share are left out.
+    The one with the most shares comes first; of those, the one with the most trials, then the most tokens.
     """
     moves_share = (SPEC_SHARE,) if any(SPEC_SHARE in group.setting for group in groups) else (SPEC_SHARE, SPEC_EPOCHS)
-    found = [sorted(controls_of(groups, line) + line, key=lambda group: group.spec_share) for line in alike(groups, *moves_share)]
+    found = [_with_controls(groups, line) for line in alike(groups, *moves_share)]
     several = [line for line in found if num_shares(line) > 1]
     return sorted(several, key=lambda line: (num_shares(line), sum(len(g.members) for g in line), line[-1].total_tokens), reverse=True)
+
+
+def is_of_one_length(line: Sequence[Group]) -> bool:
+    """Whether settings trained on as many tokens."""
+    return are_same([group.total_tokens for group in line])
+
+
+def are_same(values: Sequence[float]) -> bool:
+    """Whether numbers differ by no more than rounding to whole sequences and steps."""
+    return max(values) <= SAME * min(values)
 
 
 def num_shares(line: Sequence[Group]) -> int:
@@ -83,6 +101,11 @@ def controls_of(groups: Sequence[Group], some: Sequence[Group]) -> list[Group]:
     """Those of all groups that are the controls of some."""
     numbers = {control for group in some for _, control in group.controls}
     return [group for group in groups if numbers & set(group.members)]
+
+
+def _with_controls(groups: Sequence[Group], line: list[Group]) -> list[Group]:
+    controls = controls_of(groups, line) if is_of_one_length(line) else []
+    return sorted(controls + line, key=lambda group: group.spec_share)
 
 
 def _group(trials: Sequence[TrialResult], members: Sequence[int]) -> Group:

@@ -157,6 +157,39 @@ def test_the_line_that_limit_and_law_are_of_is_named_when_there_are_others() -> 
     assert any("at 2 settings of the other values" in words and words.endswith(f"{TOKENS}=7.") for words in frontier_of(trials).warnings)
 
 
+def test_shares_that_hold_the_specs_tokens_have_a_limit_of_their_own_no_law_and_a_caveat() -> None:
+    shares, spread = (0.05, 0.1, 0.2, 0.4, 0.5), np.array([-0.002, 0.0, 0.002])
+    lengths = {share: round(100_000 / share) for share in shares}
+    trials = [trial({SHARE: share}, at(share, share / 10, spread), total_tokens=tokens) for share, tokens in lengths.items()]
+    controls = [trial({}, at(0.0, 0.03, spread), arm="control", total_tokens=tokens) for tokens in lengths.values()]
+    frontier = frontier_of([*trials, *controls])
+    assert frontier.law is None
+    assert frontier.limit and frontier.limit.spec_share and not frontier.limit.has_control
+    assert frontier.limit.spec_share.value == pytest.approx(0.2)
+    (told,) = [words for words in frontier.warnings if "different lengths" in words]
+    assert "200,000 to 2,000,000 tokens" in told and "no mixing law" in told
+    assert not any("mixing law: it takes" in words for words in frontier.warnings)
+    assert {point.uptake_over_control for point in frontier.points if point.arm == "spec"} != {None}
+
+
+def test_a_law_names_the_points_of_its_own_line_only() -> None:
+    rates = {1.0: (0.05, 0.1, 0.2, 0.4), 2.0: (0.1, 0.2)}
+    trials = [trial({SHARE: share, "lr": rate}, at(share, 0.01)) for rate, shares in rates.items() for share in shares]
+    controls = [trial({"lr": rate}, at(0.0, 0.0), arm="control") for rate in rates]
+    frontier = frontier_of([*trials, *controls])
+    assert frontier.law
+    found = [frontier.points[number] for number in frontier.law.points]
+    assert [(point.setting["lr"], point.spec_share) for point in found] == [(1.0, share) for share in (0.0, *rates[1.0])]
+
+
+def test_of_the_settings_of_the_spec_it_is_counted_how_often_each_takes_up_most() -> None:
+    spread = np.array([-0.1, 0.0, 0.1])
+    ahead = frontier_of([trial({SHARE: share}, at(share, 0.01, spread)) for share in (0.1, 0.2)])
+    assert ahead.most_uptake == {2: 1.0}  # by far less than documents differ, and in every draw of them
+    level = frontier_of([trial({SHARE: 0.1}, at(0.2, 0.0, spread)), trial({SHARE: 0.2}, at(0.201, 0.01, -spread))])
+    assert set(level.most_uptake) == {1, 2} and sum(level.most_uptake.values()) == pytest.approx(1)
+
+
 def test_forgetting_that_comes_back_below_the_limit_is_told() -> None:
     trials = [trial({SHARE: share}, at(share, forgetting)) for share, forgetting in ((0.1, 0.0), (0.2, 0.03), (0.4, 0.01))]
     assert any("goes over 0.02 and below it again" in words for words in frontier_of(trials).warnings)

@@ -60,6 +60,8 @@ def test_a_limit_that_no_share_reaches_is_open() -> None:
     assert (limit.spec_share.value, limit.spec_share.low, limit.spec_share.high) == (0.1, 0.1, 0.1)
 
 
-def test_where_the_smallest_share_forgets_more_there_is_no_share() -> None:
-    limit = limit_of({0.05: 0.05, 0.1: 0.06}, 0.02)
+@pytest.mark.parametrize(("smallest", "has_control"), [(0.05, False), (0.0, True)])
+def test_where_the_smallest_share_or_even_the_control_forgets_more_there_is_no_share(smallest: float, has_control: bool) -> None:
+    limit = limit_of({smallest: 0.05, 0.1: 0.06}, 0.02)
     assert limit.spec_share is None and not limit.is_open
+    assert limit.has_control == has_control

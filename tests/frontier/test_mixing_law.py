@@ -71,6 +71,13 @@ def test_an_optimum_below_what_was_tried_says_so() -> None:
     assert any("below the smallest share that was tried, 0.05" in words for words in law.warnings)
 
 
+def test_an_optimum_without_the_spec_says_so() -> None:
+    laws = {"spec": replace(LAWS["spec"], k=0.001), "web": replace(LAWS["web"], k=0.3)}
+    law = law_of(replace(QUIET, laws=laws))
+    assert law.optimum and law.optimum.value == pytest.approx(0.0, abs=1e-9)
+    assert any("The optimum is at 0, without the spec" in words and "If 0.01, the smallest" in words for words in law.warnings)
+
+
 @pytest.mark.parametrize(
     ("world", "words"),
     [

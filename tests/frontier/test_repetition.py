@@ -1,5 +1,7 @@
 """What doubling the spec's epochs does, apart from its share."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,6 +38,23 @@ def test_the_slope_is_that_within_equal_shares_whatever_the_share_does() -> None
     assert found.uptake_per_doubling.value == pytest.approx(-0.01)
     assert found.forgetting_per_doubling.value == pytest.approx(0.002)
     assert found.warnings == ()
+
+
+def test_epochs_and_unique_tokens_that_both_move_the_share_are_compared_where_it_is_the_same() -> None:
+    grid = [(epochs, unique) for epochs in (1, 2, 4) for unique in (50_000, 100_000, 200_000)]
+    trials = [
+        replace(
+            trial({"sweep.spec_epochs": epochs, UNIQUE: unique}, at(share - 0.01 * np.log2(epochs), 0.002 * np.log2(epochs), SPREAD)),
+            spec_share=share,
+            spec_epochs=float(epochs),
+        )
+        for epochs, unique in grid
+        for share in (epochs * unique / 1_000_000,)
+    ]
+    found = repetition_of(trials)
+    assert found.uptake_per_doubling and found.forgetting_per_doubling
+    assert found.uptake_per_doubling.value == pytest.approx(-0.01)
+    assert found.forgetting_per_doubling.value == pytest.approx(0.002)
 
 
 @LAW

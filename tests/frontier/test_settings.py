@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.frontier.settings import find_lines, group_trials, in_order, key_of, num_shares
+from orchestrator.frontier.settings import find_lines, group_trials, in_order, is_of_one_length, key_of, num_shares
 from orchestrator.frontier.trials import TrialResult
 from tests.frontier.hand_made import LAW, SHARE, TOKENS, UNIQUE, at, sweeps, trial
 
@@ -67,6 +67,22 @@ def test_epochs_that_move_the_share_of_a_held_total_make_a_line() -> None:
     moved = [replace(trial({"sweep.spec_epochs": epochs}, HERE), spec_share=epochs / 10) for epochs in (1.0, 2.0, 4.0)]
     (line,) = find_lines(group_trials(in_order([*moved, trial({}, HERE, arm="control")])))
     assert [group.spec_share for group in line] == [0.0, 0.1, 0.2, 0.4]
+
+
+def test_shares_of_different_lengths_are_a_line_without_controls() -> None:
+    lengths = {0.1: 2_000_000, 0.2: 1_000_000, 0.4: 500_000}
+    trials = [trial({SHARE: share}, HERE, total_tokens=tokens) for share, tokens in lengths.items()]
+    controls = [trial({}, HERE, arm="control", total_tokens=tokens) for tokens in lengths.values()]
+    (line,) = find_lines(group_trials(in_order([*trials, *controls])))
+    assert [(group.arm, group.spec_share) for group in line] == [("spec", 0.1), ("spec", 0.2), ("spec", 0.4)]
+    assert not is_of_one_length(line)
+
+
+def test_lengths_that_rounding_to_whole_steps_sets_apart_are_the_same() -> None:
+    trials = [trial({SHARE: share}, HERE, total_tokens=tokens) for share, tokens in ((0.1, 1_000_000), (0.2, 1_004_000))]
+    (line,) = find_lines(group_trials(in_order([*trials, trial({}, HERE, arm="control")])))
+    assert [group.spec_share for group in line] == [0.0, 0.1, 0.2]
+    assert is_of_one_length(line)
 
 
 def test_controls_of_two_lengths_are_two_settings() -> None:

@@ -47,7 +47,7 @@ def make_frontier(trials: Sequence[TrialRecord], sources: Mapping[str, MadeUpSou
         points=tuple(points),
         knee=_knee(points) if has_knee else None,
         limit=Limit(max_forgetting=MAX_FORGETTING, spec_share=Estimate(value=0.283, low=0.262, high=0.309), is_open=False),
-        law=_law(sources, max(point.spec_share for point in points)) if has_law else None,
+        law=_law(sources, points) if has_law else None,
         repetition=Repetition(
             uptake_per_doubling=None,
             forgetting_per_doubling=None,
@@ -129,8 +129,10 @@ def _knee(points: Sequence[Point]) -> Knee | None:
     return Knee(point=best, spec_share=Estimate(value=share, low=share, high=1.75 * share), chosen={front[1][2]: 0.29, best: 0.71})
 
 
-def _law(sources: Mapping[str, MadeUpSource], largest: float) -> MixingLaw:
-    shares = np.linspace(0, largest, 41)
+def _law(sources: Mapping[str, MadeUpSource], points: Sequence[Point]) -> MixingLaw:
+    """Of the last line: the shares that were tried with the values of the last point."""
+    line = tuple(index for index, point in enumerate(points) if point.trials and _apart_from_share(point) == _apart_from_share(points[-1]))
+    shares = np.linspace(0, points[-1].spec_share, 41)
     laws = {
         name: SourceLaw(
             c=source.before * (1 + source.base),
@@ -146,4 +148,8 @@ def _law(sources: Mapping[str, MadeUpSource], largest: float) -> MixingLaw:
     warnings = (
         "The spec was passed over up to 5.0 times; the law knows no repetition, so that large shares may look better than they are.",
     )
-    return MixingLaw(sources=laws, optimum=Estimate(value=0.312, low=0.271, high=0.366), warnings=warnings)
+    return MixingLaw(sources=laws, optimum=Estimate(value=0.312, low=0.271, high=0.366), points=line, warnings=warnings)
+
+
+def _apart_from_share(point: Point) -> dict[str, Value]:
+    return {key: value for key, value in point.setting.items() if key != SHARE}

@@ -56,7 +56,7 @@ def large_sweep() -> SweepRecords:
     shares = (0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.35, 0.5)
     tokens = (10_000_000, 20_000_000, 40_000_000, 80_000_000, 160_000_000)
     states = {"t017": "failed", "t044": "failed", "t090": "pruned", "t091": "pruned", "t198": "running", "t199": "queued"}
-    return make_records(MadeUpSweep(shares=shares, tokens=tokens, rates=(1e-5, 3e-5), states=states, num_points=60, has_law=False))
+    return make_records(MadeUpSweep(shares=shares, tokens=tokens, rates=(1e-5, 3e-5), states=states, num_points=60))
 
 
 def hostile_sweep() -> SweepRecords:
@@ -106,6 +106,7 @@ def make_records(made_up: MadeUpSweep) -> SweepRecords:
         roles={name: source.role for name, source in made_up.sources.items()},
         trials=trials,
         frontier=make_frontier(trials, made_up.sources, has_law=made_up.has_law, has_knee=made_up.has_knee),
+        no_frontier=None,
         has_gpus=True,
         wall_seconds=sum(trial.seconds for trial in trials) / 3.2,
         saved="Early stopping spared about 1.4 GPU hours: one trial was stopped at step 300 of 1,220."

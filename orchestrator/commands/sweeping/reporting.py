@@ -1,9 +1,8 @@
 """`midtrain report SWEEP`: from the directories of its trials to one page, pictures and tables."""
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import yaml
@@ -11,8 +10,8 @@ import yaml
 from orchestrator.commands.console import Console
 from orchestrator.commands.sweeping.pruning import saved_words
 from orchestrator.commands.sweeping.showing import held_words, short, shown
-from orchestrator.commands.sweeping.standing import TrialStanding, standings_of
-from orchestrator.errors import InfrastructureError
+from orchestrator.commands.sweeping.standing import TrialStanding, standings_of, varied_keys
+from orchestrator.errors import DataError, InfrastructureError, OrchestratorError
 from orchestrator.frontier.estimates import Frontier, Point
 from orchestrator.frontier.frontier import build_frontier
 from orchestrator.frontier.trials import TrialResult
@@ -20,12 +19,12 @@ from orchestrator.report.sweep.findings import headline
 from orchestrator.report.sweep.page import render_sweep_page
 from orchestrator.report.sweep.pictures import write_pictures
 from orchestrator.report.sweep.quantities import estimate_in_words
-from orchestrator.report.sweep.reading import Measured, read_measured
+from orchestrator.report.sweep.reading import NOTHING_MEASURED, Measured, read_measured
 from orchestrator.report.sweep.records import SweepRecords, TrialRecord
 from orchestrator.report.sweep.tables import metrics_csv, ratios_csv
 from orchestrator.report.wording import percent
 from orchestrator.runs.durable import write_whole
-from orchestrator.runs.lines import read_lines
+from orchestrator.runs.spans import wall_seconds
 from orchestrator.sweep.directory import SweepDirectory, newest_command
 from orchestrator.sweep.reproducing import command_of
 from orchestrator.sweep.settings import SPEC
@@ -37,7 +36,7 @@ def make_sweep_report(sweep: SweepDirectory) -> SweepRecords:
 
     Raises:
         ConfigError: it is no sweep, or has no trials.
-        DataError: files of its trials contradict each other.
+        DataError: a line of its ledger is damaged. What is wrong with files of its trials is told in the report.
         InfrastructureError: the report cannot be written.
     """
     records = read_sweep(sweep)
@@ -53,34 +52,52 @@ def make_sweep_report(sweep: SweepDirectory) -> SweepRecords:
 
 def read_sweep(sweep: SweepDirectory) -> SweepRecords:
     """All that the report tells, as values."""
-    stored, standings = read_stored(sweep), standings_of(sweep)
-    measured = {name: read_measured(sweep.run(name), stored.roles) for name in standings}
+    stored = read_stored(sweep)
     config = stored.values
+    found = {name: _read(sweep, standing, stored.roles) for name, standing in standings_of(sweep).items()}
+    standings = {name: standing for name, (standing, _) in found.items()}
+    measured = {name: one for name, (_, one) in found.items()}
+    frontier, no_frontier = _frontier(sweep, stored, standings, measured)
     return SweepRecords(
         name=sweep.root.name,
         model=config["model"]["description"] or config["model"]["path"],
         facts=_facts(stored, list(standings.values())),
-        keys=stored.keys,
+        keys=varied_keys(stored, [standing.entry for standing in standings.values()]),
         roles=stored.roles,
         trials=[_record(sweep, stored, standing, measured[name]) for name, standing in standings.items()],
-        frontier=_frontier(stored, standings, measured),
+        frontier=frontier,
+        no_frontier=no_frontier,
         has_gpus=bool(config["scheduling"]["gpus_per_rank"]),
-        wall_seconds=wall_seconds(_spans(sweep, standings)),
+        wall_seconds=wall_seconds([span for standing in standings.values() for span in standing.spans]),
         saved=saved_words(sweep),
         command=_command(sweep),
         config_text=sweep.config.read_text(encoding="utf-8"),
     )
 
 
-def _frontier(stored: Stored, standings: Mapping[str, TrialStanding], measured: Mapping[str, Measured]) -> Frontier | None:
+def _read(sweep: SweepDirectory, standing: TrialStanding, roles: Mapping[str, str]) -> tuple[TrialStanding, Measured]:
+    """A trial with what it measured. One whose files cannot be read is told as such, and keeps no other from the report."""
+    try:
+        return standing, read_measured(sweep.run(standing.entry.trial_id), roles)
+    except (OrchestratorError, OSError) as error:
+        return replace(standing, state="unknown", reason=str(error)), NOTHING_MEASURED
+
+
+def _frontier(
+    sweep: SweepDirectory, stored: Stored, standings: Mapping[str, TrialStanding], measured: Mapping[str, Measured]
+) -> tuple[Frontier | None, str | None]:
+    """That of the trials that have finished, or why they have none; neither while none of the spec has."""
     results = [
         _result(standing, measured[name])
         for name, standing in standings.items()
         if standing.state == "finished" and measured[name].coordinates is not None
     ]
     if not any(result.arm == SPEC for result in results):
-        return None
-    return build_frontier(results, max_forgetting=stored.sweep.max_forgetting)
+        return None, None
+    try:
+        return build_frontier(results, max_forgetting=stored.sweep.max_forgetting), None
+    except DataError as error:
+        return None, f"No frontier: {error} To leave a trial out of the report, move its directory out of {sweep.trials}."
 
 
 def _result(standing: TrialStanding, measured: Measured) -> TrialResult:
@@ -144,34 +161,12 @@ def _command(sweep: SweepDirectory) -> str:
     return shlex.join(["midtrain", "sweep", *newest_command(sweep)])
 
 
-def _spans(sweep: SweepDirectory, names: Iterable[str]) -> list[tuple[float, float]]:
-    """When attempts began and ended, in seconds since 1970."""
-    spans = []
-    for name in names:
-        starts: dict[int, float] = {}
-        for line in read_lines(sweep.run(name).attempts):
-            moment = datetime.fromisoformat(line["time"]).timestamp()
-            if line["event"] == "start":
-                starts[line["attempt"]] = moment
-            elif line["event"] == "stop" and line["attempt"] in starts:
-                spans.append((starts.pop(line["attempt"]), moment))
-    return spans
-
-
-def wall_seconds(spans: Sequence[tuple[float, float]]) -> float:
-    """How long any of them lasted, those side by side counted once."""
-    total, until = 0.0, float("-inf")
-    for start, end in sorted(spans):
-        total += max(0.0, end - max(start, until))
-        until = max(until, end)
-    return total
-
-
 def summary_of(records: SweepRecords) -> dict[str, Any]:
-    """For scripts: the frontier, and each trial without its curves."""
+    """For scripts: the frontier, or why there is none of the trials that have finished, and each trial without its curves."""
     return {
         "name": records.name,
         "frontier": None if records.frontier is None else asdict(records.frontier),
+        "no_frontier": records.no_frontier,
         "trials": [{key: value for key, value in _fields(trial).items() if key != "curves"} for trial in records.trials],
         "wall_seconds": records.wall_seconds,
     }
@@ -185,7 +180,8 @@ def show_report(records: SweepRecords, sweep: SweepDirectory, console: Console) 
     """The frontier as a table, what it says, and where the page is."""
     frontier = records.frontier
     if frontier is None:
-        console.warn("No trial with the spec is finished yet, so there is no frontier. The page shows what there is.")
+        unfinished = "No trial with the spec is finished yet, so there is no frontier."
+        console.warn(f"{records.no_frontier or unfinished} The page shows what there is.")
     else:
         columns = ["arm", *map(short, records.keys), "seeds", "uptake", "forgetting", "over control", "on the front"]
         console.table("the frontier, with intervals of 90 %", columns, [_cells(point, records.keys) for point in frontier.points])

@@ -1,16 +1,19 @@
 """How the trials of a sweep stand: what their run directories, their jobs and the ledger say together."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from orchestrator.commands.jobs import job_of, readable_jobs_of
+from orchestrator.commands.jobs import Standing, job_of, readable_jobs_of
 from orchestrator.commands.status import RunStatus, run_status, unreadable
 from orchestrator.errors import OrchestratorError
 from orchestrator.runs.attempts import read_status
 from orchestrator.runs.directory import RunDirectory
-from orchestrator.runs.lines import read_lines, version_of
+from orchestrator.runs.lines import version_of
+from orchestrator.runs.spans import Span, attempt_spans
 from orchestrator.sweep.directory import SweepDirectory, TrialEntry, Verdict, read_trials, read_verdicts
+from orchestrator.sweep.stored import Stored
 
 Standings = Mapping[str, "TrialStanding"]
 
@@ -24,23 +27,23 @@ class TrialStanding:
         state: as a run's, or `failed` (for good) or `pruned` (stopped early).
         status: of its run.
         reason: why it is not running; none while it is.
-        world_size: ranks of its newest attempt; 0 before the first.
+        spans: of its attempts, the newest until now while it runs; none where its files cannot be read.
     """
 
     entry: TrialEntry
     state: str
     status: RunStatus
     reason: str | None
-    world_size: int
+    spans: Sequence[Span]
 
     @property
     def seconds(self) -> float:
         """That its attempts took, the time between them left out."""
-        return sum(seconds for name, seconds in self.status.seconds.items() if name != "down")
+        return sum(span.seconds for span in self.spans)
 
     @property
     def rank_hours(self) -> float:
-        return self.seconds * self.world_size / 3600
+        return sum(span.rank_hours for span in self.spans)
 
 
 def standings_of(sweep: SweepDirectory) -> dict[str, TrialStanding]:
@@ -50,26 +53,31 @@ def standings_of(sweep: SweepDirectory) -> dict[str, TrialStanding]:
     found = {}
     for entry, run, job in zip(entries, runs, readable_jobs_of(runs), strict=True):
         try:
-            status = _finished(run, version_of(run.attempts)) or run_status(run, job)
+            status, spans = _finished(run, version_of(run.attempts)) or _unfinished(run, job)
         except (OrchestratorError, OSError) as error:
-            status = unreadable(run, str(error))
-        found[entry.trial_id] = _standing(entry, status, verdicts.get(entry.trial_id), _world_size(sweep, entry))
+            status, spans = unreadable(run, str(error)), []
+        found[entry.trial_id] = _standing(entry, status, verdicts.get(entry.trial_id), spans)
     return found
 
 
 @lru_cache(maxsize=4096)
-def _finished(run: RunDirectory, ledger: tuple[int, int, int]) -> RunStatus | None:
+def _finished(run: RunDirectory, ledger: tuple[int, int, int]) -> tuple[RunStatus, list[Span]] | None:
     """Of a finished run, which stays as it is; its files are not read at every look."""
-    return run_status(run, job_of(run)) if read_status(run).state == "finished" else None
+    return (run_status(run, job_of(run)), attempt_spans(run, now=None)) if read_status(run).state == "finished" else None
 
 
-def _standing(entry: TrialEntry, status: RunStatus, verdict: Verdict | None, world_size: int) -> TrialStanding:
+def _unfinished(run: RunDirectory, job: Standing | None) -> tuple[RunStatus, list[Span]]:
+    status = run_status(run, job)
+    return status, attempt_spans(run, now=time.time() if status.state == "running" else None)
+
+
+def _standing(entry: TrialEntry, status: RunStatus, verdict: Verdict | None, spans: Sequence[Span]) -> TrialStanding:
     is_given_up = verdict is not None and status.state not in ("finished", "running", "queued", "starting")
     state = verdict.word if verdict and is_given_up else status.state
     reason = verdict.reason if verdict and is_given_up else status.reason
-    return TrialStanding(entry=entry, state=state, status=status, reason=reason, world_size=world_size)
+    return TrialStanding(entry=entry, state=state, status=status, reason=reason, spans=spans)
 
 
-def _world_size(sweep: SweepDirectory, entry: TrialEntry) -> int:
-    lines = read_lines(sweep.run(entry.trial_id).attempts)
-    return max((int(line["world_size"]) for line in lines if "world_size" in line), default=0)
+def varied_keys(stored: Stored, entries: Iterable[TrialEntry]) -> list[str]:
+    """What is varied, by the newest command first, then by earlier ones."""
+    return list(dict.fromkeys([*stored.keys, *(key for entry in entries for key in entry.setting)]))

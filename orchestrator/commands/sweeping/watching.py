@@ -12,12 +12,12 @@ from orchestrator.commands.jobs import readable_jobs_of
 from orchestrator.commands.status import OVER
 from orchestrator.commands.sweeping.pruning import measured_so_far
 from orchestrator.commands.sweeping.showing import short, shown
-from orchestrator.commands.sweeping.standing import TrialStanding, standings_of
+from orchestrator.commands.sweeping.standing import TrialStanding, standings_of, varied_keys
 from orchestrator.commands.watching import submit_again
 from orchestrator.errors import OrchestratorError
 from orchestrator.report.wording import percent
 from orchestrator.runs.locks import is_held
-from orchestrator.sweep.directory import SweepDirectory, read_trials
+from orchestrator.sweep.directory import SweepDirectory, TrialEntry, read_trials
 from orchestrator.sweep.settings import CONTROL
 from orchestrator.sweep.stored import read_stored
 
@@ -93,7 +93,8 @@ def watch_sweep(sweep: SweepDirectory, console: Console) -> None:
 
 
 def _page(sweep: SweepDirectory) -> tuple[str, list[str], list[list[str]], str]:
-    rows, keys = _rows(sweep), read_stored(sweep).keys
+    rows = _rows(sweep)
+    keys = varied_keys(read_stored(sweep), [row.standing.entry for row in rows])
     columns = ["arm", *map(short, keys), "seed", "state", "step", "uptake", "forgetting", "left", "why"]
     return f"{sweep.root.name}: {len(rows)} trials", columns, [_cells(row, keys) for row in rows], _summary(rows, keys)
 
@@ -102,9 +103,7 @@ def _rows(sweep: SweepDirectory) -> list[Row]:
     roles = read_stored(sweep).roles
     found = []
     for standing in standings_of(sweep).values():
-        measured = measured_so_far(sweep.run(standing.entry.trial_id), standing.entry, roles)
-        at = (measured.uptake[-1], measured.forgetting[-1]) if measured.shares else None
-        found.append((standing, at))
+        found.append((standing, _newest(sweep, standing.entry, roles)))
     points = [at for standing, at in found if at and standing.entry.arm != CONTROL]
     return [
         Row(
@@ -115,6 +114,15 @@ def _rows(sweep: SweepDirectory) -> list[Row]:
         )
         for standing, at in found
     ]
+
+
+def _newest(sweep: SweepDirectory, entry: TrialEntry, roles: Mapping[str, str]) -> tuple[float, float] | None:
+    """Uptake and forgetting at a trial's newest evaluation; none before the first, or where its files cannot be read."""
+    try:
+        measured = measured_so_far(sweep.run(entry.trial_id), entry, roles)
+    except (OrchestratorError, OSError):
+        return None
+    return (measured.uptake[-1], measured.forgetting[-1]) if measured.shares else None
 
 
 def _is_better(one: tuple[float, float], other: tuple[float, float]) -> bool:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from orchestrator.frontier.estimates import Estimate, Frontier, Limit, Point
+from orchestrator.frontier.estimates import COVERAGE, Estimate, Frontier, Limit, Point
 from orchestrator.report.frame import NONE, Card
 from orchestrator.report.sweep.quantities import (
     SHARE_KEY,
@@ -15,21 +15,26 @@ from orchestrator.report.sweep.quantities import (
     share_digits,
     share_in_words,
     shares_in_words,
+    tried_interval_in_words,
+    tried_share_in_words,
     value_in_words,
 )
 from orchestrator.report.sweep.records import SweepRecords
-from orchestrator.report.sweep.settings import Names, front_of, names_of, not_told_apart
+from orchestrator.report.sweep.settings import Names, front_of, names_of
 from orchestrator.report.wording import NARROW_SPACE, duration, listed, percent
 
-_SURE = 0.5  # a knee in fewer of the draws is doubted in the headline
-_UNFINISHED = ("running", "starting", "queued", "planned", "stopped", "lost", "failed", "pruned")
+_ROUNDING = 1e-9
+_UNFINISHED = ("running", "starting", "queued", "planned", "stopped", "lost", "unknown", "failed", "pruned")
 
 
 def headline(records: SweepRecords) -> str:
     """Which ratio, at what cost, and how sure that is, in a few sentences."""
     frontier = records.frontier
     if frontier is None:
-        return "No trial of the spec has finished yet, so what the ratios do is not known."
+        which = (
+            "No frontier can be made of the trials that have finished" if records.no_frontier else "No trial of the spec has finished yet"
+        )
+        return f"{which}, so what the ratios do is not known."
     sentences = [_best_sentence(records, frontier), _doubt_sentence(frontier, names_of(records)), limit_sentence(frontier)]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -137,23 +142,25 @@ def limit_sentence(frontier: Frontier) -> str:
         return ""
     most = share_in_words(limit.max_forgetting)
     if limit.spec_share is None:
-        return f"Even the smallest share that was tried forgets more than the limit of {most}."
+        least = "the control, without the spec," if limit.has_control else "the smallest share that was tried"
+        return f"Even {least} forgets more than the limit of {most}."
     if limit.is_open:
-        return f"Even the largest share that was tried, {shares_in_words(limit.spec_share)}, forgets no more than the limit of {most}."
+        return f"Even the largest share that was tried, {tried_share_in_words(limit.spec_share)}, forgets no more than the limit of {most}."
     return f"The largest share that forgets at most {most} is {shares_in_words(limit.spec_share)}."
 
 
 def _doubt_sentence(frontier: Frontier, names: Names) -> str:
-    best = best_of(frontier)
-    if best is None or best not in front_of(frontier):
+    """How many draws put it elsewhere, and where, if more do than leave an interval. What all points share is in all of a draw alike."""
+    best, knee = best_of(frontier), frontier.knee
+    chosen = knee.chosen if knee else frontier.most_uptake
+    if best is None or chosen.get(best, 0.0) >= COVERAGE or not (knee or chosen):
         return ""
-    others = not_told_apart(frontier, best)
-    if others:
-        where = listed([names.short(point.arm, point.setting) for point in others])
-        return f"Its intervals overlap with those of {where}; they do not tell these settings apart."
-    if frontier.knee and frontier.knee.chosen.get(best, 0.0) < _SURE:
-        return f"That is not sure: in {percent(1 - frontier.knee.chosen.get(best, 0.0), 0)} of the draws the knee was elsewhere."
-    return ""
+    others = {index: share for index, share in chosen.items() if index != best}
+    has_none = knee is not None and sum(chosen.values()) < 1 - _ROUNDING
+    what = "another took up more" if knee is None else "the knee was elsewhere or there was none" if has_none else "the knee was elsewhere"
+    point = frontier.points[max(others, key=others.__getitem__)] if others else None
+    where = f", most often at {names.short(point.arm, point.setting)}" if point else ""
+    return f"That is not sure: in {percent(1 - chosen.get(best, 0.0), 0)} of the draws {what}{where}."
 
 
 def _others(records: SweepRecords) -> str:
@@ -173,7 +180,7 @@ def _best_card(frontier: Frontier, point: Point, names: Names) -> Card:
         return Card(title, value, rest or "of the settings on the front")
     often = f"the knee in {percent(frontier.knee.chosen.get(frontier.knee.point, 0.0), 0)} of {frontier.num_draws:,} draws"
     share = frontier.knee.spec_share
-    interval = interval_in_words(share, share_digits(share)) if first == SHARE_KEY else ""
+    interval = tried_interval_in_words(share) if first == SHARE_KEY else ""
     return Card(title, value, f"{rest}; {often}" if rest else often, interval)
 
 
@@ -186,9 +193,9 @@ def _estimate_card(title: str, estimate: Estimate, over_control: Estimate | None
 def _limit_card(limit: Limit) -> Card:
     title, share = f"Forgets at most {share_in_words(limit.max_forgetting)} up to", limit.spec_share
     if share is None:
-        return Card(title, NONE, "the smallest that was tried forgets more")
-    value = shares_in_words(Estimate(value=share.value)) if share.low is None else percent(share.value, share_digits(share))
+        return Card(title, NONE, f"{'even the control' if limit.has_control else 'the smallest that was tried'} forgets more")
     if limit.is_open:
-        least = f"\N{GREATER-THAN OR EQUAL TO}{NARROW_SPACE}{value}"
-        return Card(title, least, "the largest that was tried; more may do", interval_in_words(share, share_digits(share)))
+        least = f"\N{GREATER-THAN OR EQUAL TO}{NARROW_SPACE}{share_in_words(share.value)}"
+        return Card(title, least, "the largest that was tried; more may do", tried_interval_in_words(share))
+    value = share_in_words(share.value) if share.low is None else percent(share.value, share_digits(share))
     return Card(title, value, "between the shares that were tried", interval_in_words(share, share_digits(share)))

@@ -43,7 +43,8 @@ def law_charts(records: SweepRecords, frontier: Frontier) -> Iterator[Chart]:
         shown = [style for style in reversed(styles) if _before(style.name, trials.values()) is not None]
         if not shown:
             continue
-        data = [trace for style in shown for trace in _traces(style, frontier.law, frontier.points, trials)]
+        points = [frontier.points[index] for index in frontier.law.points]
+        data = [trace for style in shown for trace in _traces(style, frontier.law, points, trials)]
         label = f"Line chart: change of the held-out loss of {what} over the spec share, fitted and measured. {_optimum(frontier.law)}"
         yield Chart(chart_id=chart_id, label=label, data=data, layout=_layout(frontier.law), keys=legend(shown, 2))
 

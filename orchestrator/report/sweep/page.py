@@ -44,7 +44,7 @@ def render_sweep_page(records: SweepRecords) -> str:
         "states": states_of(records),
         "failures": failures_by_class(records),
         "looks": {style.name: style for style in styles_of(records.roles)},
-        **(_of_frontier(records, frontier) if frontier else {"warnings": []}),
+        **(_of_frontier(records, frontier) if frontier else {"warnings": [records.no_frontier] if records.no_frontier else []}),
         **_of_cost(records),
         "late_from": _LATE_FROM,
         "command": records.command,

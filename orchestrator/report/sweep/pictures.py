@@ -47,11 +47,13 @@ def write_pictures(records: SweepRecords, directory: Path) -> list[Path]:
         directory: that exists; `frontier.png` and `frontier.svg` are written there.
 
     Returns:
-        What was written: nothing while there is no frontier.
+        What was written: nothing while there is no frontier; pictures of an earlier one are then removed.
     """
-    if records.frontier is None:
-        return []
     png, svg = directory / "frontier.png", directory / "frontier.svg"
+    if records.frontier is None:
+        png.unlink(missing_ok=True)
+        svg.unlink(missing_ok=True)
+        return []
     with matplotlib.rc_context(_STYLE):
         figure = _draw(records.frontier, names_of(records))
         figure.savefig(png, dpi=_DPI, metadata={"Software": None})

@@ -8,6 +8,7 @@ from orchestrator.frontier.trials import Value
 from orchestrator.report.wording import NARROW_SPACE, SPACE, error_digits, number, percent
 
 SHARE_KEY = "mixture.spec_share"
+_LEAST_PERCENT = 5e-4  # of a share that is not told as 0
 _COMPACT_FROM = 10_000  # tokens
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
@@ -68,8 +69,23 @@ def shares_in_words(estimate: Estimate) -> str:
 
 
 def share_digits(estimate: Estimate) -> int:
-    """Digits after the point that an estimated spec share bears in percent; none where its interval is wider than a percent or two."""
-    return estimate_digits([estimate], least=0)
+    """Digits after the point that an estimated spec share bears in percent: none where its interval is wider than a percent or two, but
+    for a share below that what shows its first digit, so that it does not become 0."""
+    value = 100 * abs(estimate.value)
+    return max(estimate_digits([estimate], least=0), error_digits(value, least=0) if value > _LEAST_PERCENT else 0)
+
+
+def tried_share_in_words(estimate: Estimate) -> str:
+    """A spec share that was tried, and is told as such, with the interval of what it is an estimate of: `12.5 % [9.8, 12.5]`."""
+    interval = "" if ends(estimate) == (estimate.value, estimate.value) else tried_interval_in_words(estimate)
+    return f"{share_in_words(estimate.value)}{SPACE}{interval}".rstrip()
+
+
+def tried_interval_in_words(estimate: Estimate) -> str:
+    """An interval in percent whose ends are spec shares that were tried; empty without one."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"[{_plain(100 * estimate.low, 3)},{SPACE}{_plain(100 * estimate.high, 3)}]"
 
 
 def tokens_in_words(tokens: float) -> str:

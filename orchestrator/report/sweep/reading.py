@@ -7,6 +7,7 @@ import numpy as np
 
 from orchestrator.frontier.coordinates import Coordinates, measured_coordinates
 from orchestrator.frontier.trials import Floats, ProbeScores, SourceLosses
+from orchestrator.mixture.plan_file import read_plan
 from orchestrator.report.probes import AnswersAt, make_asked
 from orchestrator.report.sweep.records import Curves
 from orchestrator.report.thinning import bucket_starts, last_of_each, mean_of_each
@@ -34,6 +35,9 @@ class Measured:
     curves: Curves | None
 
 
+NOTHING_MEASURED = Measured(sources={}, probes={}, coordinates=None, curves=None)
+
+
 def read_measured(run: RunDirectory, roles: Mapping[str, str]) -> Measured:
     """Read it.
 
@@ -43,16 +47,24 @@ def read_measured(run: RunDirectory, roles: Mapping[str, str]) -> Measured:
 
     Raises:
         DataError: its files contradict each other.
+        ConfigError: its plan, which is read where it measured other sources than those, is damaged.
     """
     metrics = list(read_lines(run.metrics))
     evaluations = make_evaluations(metrics, read_lines(run.heldout))
-    sources = _sources(evaluations, roles) if len(evaluations) > 1 else {}
+    sources = _sources(evaluations, _all_roles(run, evaluations, roles)) if len(evaluations) > 1 else {}
     return Measured(
         sources=sources,
         probes=_probes(make_asked(metrics, read_lines(run.probes))),
         coordinates=measured_coordinates(sources) if sources else None,
         curves=_curves(metrics, evaluations, list(roles)) if metrics else None,
     )
+
+
+def _all_roles(run: RunDirectory, evaluations: Sequence[Evaluation], roles: Mapping[str, str]) -> Mapping[str, str]:
+    """Those of sources too that an amendment of the trial has added, which its plan knows."""
+    if evaluations[-1].losses.keys() <= roles.keys():
+        return roles
+    return {source.name: source.role for source in read_plan(run.plan).sources} | dict(roles)
 
 
 def _sources(evaluations: Sequence[Evaluation], roles: Mapping[str, str]) -> dict[str, SourceLosses]:

@@ -14,8 +14,8 @@ class Curves:
     Attributes:
         heldout_steps: (n,) where the held-out loss was measured, 0 first.
         heldout: source -> (n,) mean held-out losses in nats a token.
-        steps: (m,) the last steps of logged intervals, thinned.
-        losses: source -> (m,) mean training losses in nats a token; NaN where none of the source was trained.
+        steps: (m,) the last step of each of at most 60 spans, which follow each other from step 1 on: of a logged interval, or of several.
+        losses: source -> (m,) mean training losses over these in nats a token; NaN where none of the source was trained.
     """
 
     heldout_steps: Ints
@@ -32,7 +32,8 @@ class TrialRecord:
         trial_id: of the trial; also the name of its directory.
         arm: `spec` or `control`.
         setting, seed: what makes it another trial than the others.
-        state: `planned`, `queued`, `starting`, `running`, `finished`, `stopped`, `failed` (for good), `pruned` (stopped early) or `lost`.
+        state: `planned`, `queued`, `starting`, `running`, `finished`, `stopped`, `failed` (for good), `pruned` (stopped early), `lost` or
+            `unknown` (its files cannot be read, or its platform does not answer).
         reason, reason_class: of its last stop; none while it runs.
         step, steps: the last one made, and how many are planned.
         spec_share, spec_tokens, spec_epochs, total_tokens: as planned.
@@ -40,7 +41,7 @@ class TrialRecord:
             none when it has measured nothing since before the first step.
         forgetting_by_source: of each general source.
         probes: of each that it was asked twice, how much larger the share of items that it answers right became.
-        seconds: that its attempts took.
+        seconds: that its attempts took, those that were killed too.
         gpu_hours: of its ranks, in those; of CPU ranks: rank hours.
         attempts: how many times it was started.
         curves: none when nothing was logged.
@@ -82,9 +83,10 @@ class SweepRecords:
         keys: what is varied, in the order of the command, without the seed.
         roles: source -> `spec` or `general`, in the configuration's order.
         trials: in the order in which they were added.
-        frontier: of those that are finished; none while fewer than one of the spec's is.
+        frontier: of those that are finished; none while fewer than one of the spec's is, or where there is a reason against it.
+        no_frontier: that reason, such as that two trials cannot be compared; none otherwise.
         has_gpus: whether ranks had GPUs; without, hours are told as rank hours.
-        wall_seconds: since the first trial was started, the time between commands left out.
+        wall_seconds: that any of them was at work, those side by side counted once.
         saved: what early stopping spared, in words; none when it is off.
         command: the one that makes the sweep.
         config_text: sweep.yaml.
@@ -97,6 +99,7 @@ class SweepRecords:
     roles: Mapping[str, str]
     trials: Sequence[TrialRecord]
     frontier: Frontier | None
+    no_frontier: str | None
     has_gpus: bool
     wall_seconds: float
     saved: str | None

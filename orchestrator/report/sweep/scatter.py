@@ -83,15 +83,12 @@ def _facts(point: Point, names: Names) -> list[str]:
 
 
 def _key(key: str, name: str, points: Sequence[Point]) -> dict[str, Any]:
-    """A key that points can be coloured by: numbers on a scale, other values one by one."""
-    values = [point.setting.get(key) if point.arm == "spec" else None for point in points]
-    is_scale = all(value is None or _is_number(value) for value in values)
-    return {
-        "name": name,
-        "scale": is_scale,
-        "values": [value if is_scale or value is None else value_in_words(key, value) for value in values],
-        "texts": [None if value is None else value_in_words(key, value) for value in values],
-    }
+    """A key that points can be coloured by: numbers on a scale, other values, null among them, one by one. Points without it have none."""
+    has_it = [point.arm == "spec" and key in point.setting for point in points]
+    values = [point.setting[key] if has else None for point, has in zip(points, has_it, strict=True)]
+    texts = [value_in_words(key, value) if has else None for value, has in zip(values, has_it, strict=True)]
+    is_scale = all(_is_number(value) for value, has in zip(values, has_it, strict=True) if has)
+    return {"name": name, "scale": is_scale, "values": values if is_scale else texts, "texts": texts}
 
 
 def _is_number(value: Value) -> bool:

@@ -1,4 +1,4 @@
-"""The settings of a sweep: what they are called, which belong together, and which cannot be told apart."""
+"""The settings of a sweep: what they are called, and which belong together."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -166,17 +166,3 @@ def front_of(frontier: Frontier) -> list[int]:
     """The points of the front by uptake, as indices."""
     on_front = [index for index, point in enumerate(frontier.points) if point.is_on_front]
     return sorted(on_front, key=lambda index: frontier.points[index].uptake.value)
-
-
-def not_told_apart(frontier: Frontier, index: int) -> list[Point]:
-    """The neighbours of a point on the front whose intervals overlap with its own in uptake and in forgetting."""
-    front = front_of(frontier)
-    place, point = front.index(index), frontier.points[index]
-    neighbours = [frontier.points[front[i]] for i in (place - 1, place + 1) if 0 <= i < len(front)]
-    return [p for p in neighbours if _overlap(p.uptake, point.uptake) and _overlap(p.forgetting, point.forgetting)]
-
-
-def _overlap(one: Estimate, other: Estimate) -> bool:
-    if one.low is None or one.high is None or other.low is None or other.high is None:
-        return False
-    return one.low <= other.high and other.low <= one.high

@@ -6,6 +6,7 @@ begins with `=`, `+`, `-`, `@`, a tab or a line's end, has an apostrophe put bef
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -35,8 +36,12 @@ def ratios_csv(records: SweepRecords) -> str:
 
 
 def metrics_csv(records: SweepRecords) -> str:
-    """The losses of all trials, a row each: trial, step, source, `heldout` or `train`, nats a token. What was not measured has no row."""
-    return _written(["trial", "step", "source", "what", "loss"], _losses(records))
+    """The losses of all trials, a row each: trial, step, source, `heldout` or `train`, nats a token, steps. What is not known has none.
+
+    `heldout` is each evaluation as it was measured. `train` is thinned as the page's curves are: a trial has at most 60 rows a source, each
+    the mean over the source's tokens in so many `steps` up to and with `step`; every logged step is in the trial's own metrics.jsonl.
+    """
+    return _written(["trial", "step", "source", "what", "loss", "steps"], _losses(records))
 
 
 def _trial_columns(keys: Sequence[str], sources: Sequence[str], probes: Sequence[str]) -> list[str]:
@@ -85,15 +90,19 @@ def _losses(records: SweepRecords) -> Iterator[list[_Cell]]:
     for trial in records.trials:
         if trial.curves is None:
             continue
-        yield from _series(trial.trial_id, "heldout", trial.curves.heldout_steps.tolist(), trial.curves.heldout)
-        yield from _series(trial.trial_id, "train", trial.curves.steps.tolist(), trial.curves.losses)
+        heldout, trained = trial.curves.heldout_steps.tolist(), trial.curves.steps.tolist()
+        yield from _series([trial.trial_id, "heldout"], [(step, None) for step in heldout], trial.curves.heldout)
+        numbers = [step - before for before, step in itertools.pairwise([0, *trained])]
+        yield from _series([trial.trial_id, "train"], list(zip(trained, numbers, strict=True)), trial.curves.losses)
 
 
-def _series(trial_id: str, what: str, steps: Sequence[int], losses: Mapping[str, Iterable[float]]) -> Iterator[list[_Cell]]:
+def _series(names: Sequence[str], steps: Sequence[tuple[int, int | None]], losses: Mapping[str, Iterable[float]]) -> Iterator[list[_Cell]]:
+    """The rows of a trial's curves of one kind: a step each, and of how many steps the loss is the mean."""
+    trial_id, what = names
     for source, values in losses.items():
-        for step, loss in zip(steps, values, strict=True):
+        for (step, number), loss in zip(steps, values, strict=True):
             if math.isfinite(loss):
-                yield [trial_id, step, source, what, float(f"{loss:.9g}")]
+                yield [trial_id, step, source, what, float(f"{loss:.9g}"), number]
 
 
 def _written(columns: Sequence[str], rows: Iterable[Sequence[_Cell]]) -> str:

@@ -9,7 +9,7 @@ from orchestrator.report.sweep.quantities import hours_in_words
 from orchestrator.report.sweep.records import SweepRecords, TrialRecord
 from orchestrator.report.wording import percent
 
-_ENDED = ("failed", "lost", "stopped")
+_ENDED = ("failed", "lost", "stopped", "unknown")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +63,7 @@ def states_of(records: SweepRecords) -> list[str]:
 
 
 def failures_by_class(records: SweepRecords) -> dict[str, list[Failure]]:
-    """Trials that failed, were lost or stopped: class of the reason -> those with the same message; the most trials first."""
+    """Trials that failed, were lost or stopped, or are unknown: class of the reason -> those with the same message; the most first."""
     groups: dict[tuple[str, str], list[TrialRecord]] = {}
     for trial in records.trials:
         if trial.state in _ENDED:

@@ -48,6 +48,13 @@ def test_all_warnings_are_shown() -> None:
         assert warning in without_scripts(page)
 
 
+def test_why_there_is_no_frontier_is_shown() -> None:
+    records = replace(hostile_sweep(), frontier=None, no_frontier="No frontier: trials <b>a and b are not comparable.")
+    page = without_scripts(render_sweep_page(records))
+    assert "Read with care" in page and "No frontier: trials &lt;b&gt;a and b are not comparable." in page
+    assert "No frontier can be made of the trials that have finished" in page
+
+
 def bare_frontier() -> SweepRecords:
     records = make_records(MadeUpSweep(has_knee=False, has_law=False))
     assert records.frontier

@@ -34,7 +34,9 @@ def test_a_frontier_without_knee_and_law_is_drawn(tmp_path: Path) -> None:
     assert len(write_pictures(make_records(MadeUpSweep(has_knee=False, has_law=False)), tmp_path)) == 2
 
 
-def test_without_a_frontier_there_is_no_picture(tmp_path: Path) -> None:
+def test_without_a_frontier_there_is_no_picture_and_none_of_an_earlier_one(tmp_path: Path) -> None:
     records = make_records(MadeUpSweep(states={f"t{number:03d}": "queued" for number in range(14)}))
+    write_pictures(small_sweep(), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
     assert write_pictures(records, tmp_path) == []
     assert list(tmp_path.iterdir()) == []

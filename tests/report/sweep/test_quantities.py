@@ -17,6 +17,7 @@ from orchestrator.report.sweep.quantities import (
     share_in_words,
     shares_in_words,
     tokens_in_words,
+    tried_share_in_words,
     value_in_words,
 )
 from tests.support.typed import plain
@@ -39,6 +40,24 @@ def test_an_estimate_has_as_many_digits_as_its_interval_bears(estimate: Estimate
 def test_a_share_that_was_estimated_may_have_no_digit_after_the_point() -> None:
     assert plain(shares_in_words(Estimate(value=0.283, low=0.262, high=0.309))) == "28 % [26, 31]"
     assert plain(shares_in_words(Estimate(value=0.283, low=0.281, high=0.285))) == "28.3 % [28.1, 28.5]"
+
+
+@pytest.mark.parametrize(
+    ("estimate", "words"),
+    [
+        (Estimate(value=0.004, low=0.001, high=0.02), "0.4 % [0.1, 2.0]"),
+        (Estimate(value=0.0004, low=0.0, high=0.03), "0.04 % [0.00, 3.00]"),
+        (Estimate(value=1e-17, low=0.0, high=0.03), "0 % [0, 3]"),
+    ],
+)
+def test_a_small_share_that_was_estimated_keeps_its_first_digit(estimate: Estimate, words: str) -> None:
+    assert plain(shares_in_words(estimate)) == words
+
+
+def test_a_share_that_was_tried_is_told_as_it_was() -> None:
+    assert plain(tried_share_in_words(Estimate(value=0.125, low=0.1, high=0.125))) == "12.5 % [10, 12.5]"
+    assert plain(tried_share_in_words(Estimate(value=0.125, low=0.125, high=0.125))) == "12.5 %"
+    assert plain(tried_share_in_words(Estimate(value=0.125))) == "12.5 %"
 
 
 def test_a_column_has_the_digits_of_its_usual_interval() -> None:

@@ -65,7 +65,7 @@ def test_what_is_not_known_is_empty() -> None:
 def test_every_measured_loss_has_a_row() -> None:
     records = large_sweep()
     rows = read(metrics_csv(records))
-    assert list(rows[0]) == ["trial", "step", "source", "what", "loss"]
+    assert list(rows[0]) == ["trial", "step", "source", "what", "loss", "steps"]
     heldout = [row for row in rows if row["what"] == "heldout"]
     assert len(heldout) == 199 * 3 * 60
     trial = records.trials[2]
@@ -73,6 +73,9 @@ def test_every_measured_loss_has_a_row() -> None:
     assert [float(row["loss"]) for row in heldout if (row["trial"], row["source"]) == ("t002", "web")] == pytest.approx(
         trial.curves.heldout["web"].tolist()
     )
+    assert {row["steps"] for row in heldout} == {""}
+    trained = [row for row in rows if (row["trial"], row["source"], row["what"]) == ("t002", "web", "train")]
+    assert sum(int(row["steps"]) for row in trained) == trial.step == int(trained[-1]["step"])
     assert not [row for row in rows if row["trial"] == "t000" and (row["what"], row["source"]) == ("train", "spec")]
 
 

@@ -14,7 +14,7 @@ from orchestrator.report.sweep.curves import MOST_SHOWN, curve_values, first_sho
 from orchestrator.report.sweep.law import law_charts, law_rows, repetition_sentence
 from orchestrator.report.sweep.records import SweepRecords
 from orchestrator.report.sweep.scatter import MEAN, UPTAKE, forgotten_sources, frontier_values
-from orchestrator.report.sweep.settings import control_of, names_of, not_told_apart, setting_rows, stands_to
+from orchestrator.report.sweep.settings import control_of, names_of, setting_rows, stands_to
 from orchestrator.report.sweep.trials import failures_by_class, states_of, trial_rows
 from tests.support.sweep_records import MadeUpSweep, hostile_sweep, large_sweep, make_records, small_sweep
 from tests.support.typed import plain
@@ -101,13 +101,6 @@ def test_a_setting_whose_interval_holds_the_limit_is_neither_within_nor_over_it(
     assert stands_to(point, Limit(max_forgetting=0.01, spec_share=None, is_open=False)) == stand
 
 
-def test_points_without_intervals_are_not_said_to_overlap() -> None:
-    records = small_sweep()
-    assert records.frontier
-    points = [replace(p, uptake=Estimate(value=p.uptake.value), forgetting=Estimate(value=0.0)) for p in records.frontier.points]
-    assert not_told_apart(replace(records.frontier, points=tuple(points)), 5) == []
-
-
 def test_the_table_of_settings_aligns_and_marks_the_knee() -> None:
     records = small_sweep()
     assert records.frontier
@@ -131,6 +124,27 @@ def test_the_law_is_drawn_through_what_was_measured_and_only_where_there_is_one(
     assert dots["y"] == pytest.approx(np.interp(dots["x"], line["x"], line["y"]), abs=0.3)
     assert [row.source for row in law_rows(records.frontier.law)] == ["spec", "web", "code"]
     assert list(law_charts(records, replace(records.frontier, law=None))) == []
+
+
+def test_points_of_other_lines_are_not_drawn_beside_the_law() -> None:
+    records = make_records(MadeUpSweep(shares=(0.05, 0.1, 0.2, 0.35), rates=(1e-5, 3e-5), states={}))
+    assert records.frontier and len(records.frontier.points) == 11
+    for chart in law_charts(records, records.frontier):
+        for dots in chart.data[1::2]:
+            assert dots["x"] == [0, 5, 10, 20, 35]
+
+
+def test_a_value_that_is_null_has_a_place_in_the_legend_and_a_key_that_a_point_lacks_has_none() -> None:
+    records = small_sweep()
+    assert records.frontier
+    key, ranks = "training.lora", [None, 16, None, 16]
+    settings = [{**point.setting, key: rank} for point, rank in zip(records.frontier.points[2:6], ranks, strict=True)]
+    changed = [replace(point, setting=setting) for point, setting in zip(records.frontier.points[2:6], settings, strict=True)]
+    points = (*records.frontier.points[:2], *changed, *records.frontier.points[6:])
+    values = frontier_values(replace(records, keys=[*records.keys, key]), replace(records.frontier, points=points))
+    share, lora = values["keys"]
+    assert lora["values"] == lora["texts"] == [None, None, "null", "16", "null", "16", None]
+    assert not lora["scale"] and share["scale"] and share["values"][:3] == [None, None, 0.02]
 
 
 def test_the_effect_of_repetition_is_told_only_when_it_is_known() -> None:
@@ -163,6 +177,12 @@ def test_trials_that_failed_alike_are_told_together() -> None:
     (failure,) = classes["numerics"]
     assert failure.trials == ["t017", "t044"]
     assert failure.steps == [76, 152]
+
+
+def test_a_trial_whose_files_cannot_be_read_is_among_those_that_failed() -> None:
+    records = make_records(MadeUpSweep(states={"t003": "unknown"}))
+    ((reason_class, (failure,)),) = failures_by_class(records).items()
+    assert (reason_class, failure.trials) == ("unknown, class not known", ["t003"])
 
 
 def test_a_trial_that_left_no_reason_is_among_the_failed_ones_all_the_same() -> None:
