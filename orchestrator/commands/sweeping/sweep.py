@@ -15,7 +15,7 @@ from orchestrator.commands.sweeping.pruning import Pruning, measured_so_far
 from orchestrator.commands.sweeping.running import Board, Pool, Runner
 from orchestrator.commands.sweeping.showing import show_trials
 from orchestrator.config.varied import load_sweep
-from orchestrator.errors import ConfigError, InfrastructureError, InterruptedRunError, TrialsFailedError
+from orchestrator.errors import ConfigError, DataError, InfrastructureError, InterruptedRunError, TrialsFailedError
 from orchestrator.runs.attempts import read_status
 from orchestrator.scheduling import asked
 from orchestrator.scheduling.sharing import SharedCluster
@@ -150,11 +150,15 @@ def _make(made: SweepDirectory, design: Design, setting: Setting) -> list[TrialE
 
 
 def _measured(made: SweepDirectory, design: Design, entry: TrialEntry) -> tuple[float, float] | None:
-    """Uptake and forgetting at its last evaluation; none of a trial that has failed, which had farther to go than it came."""
+    """Uptake and forgetting at its last evaluation; none of a trial that has failed, which had farther to go than
+    it came, or whose file is damaged."""
     verdict = read_verdicts(made).get(entry.trial_id)
     if verdict and verdict.word == "failed":
         return None
-    found = measured_so_far(made.run(entry.trial_id), entry, design.stored.roles)
+    try:
+        found = measured_so_far(made.run(entry.trial_id), entry, design.stored.roles)
+    except DataError:
+        return None
     return (found.uptake[-1], found.forgetting[-1]) if found.shares else None
 
 
