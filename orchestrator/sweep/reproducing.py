@@ -20,6 +20,8 @@ def command_of(overrides: Sequence[str], varied: Mapping[str, Any], trial: Mappi
         name: of the run that the command makes.
     """
     own = [word for key, value, before in _differences(varied, trial) if key not in _OF_THE_SWEEP for word in _words(key, value, before)]
+    if home := trial["checkpoints"].get("second_home"):
+        own.append(f"checkpoints.second_home={written(home.rpartition('/')[0] + '/' + name)}")  # beside that of the trial
     kept = [word for word in overrides if not word.startswith(("sweep.", "sweep=", "run.name=", "run.dir="))]
     return shlex.join(["midtrain", "train", *kept, *own, f"run.name={name}"])
 

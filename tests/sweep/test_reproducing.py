@@ -54,7 +54,14 @@ def test_the_command_has_every_key_as_the_trial_whatever_the_run_had_there(
     trial = validated(Config, with_values(values, changes))
     told = shlex.split(command_of(words, values, config_values(trial), "again"))
     again = load_config(told[2:])
-    assert replace(again, run=trial.run) == trial
+    assert replace(again, run=trial.run) == trial, told
+
+
+def test_the_command_copies_to_a_second_home_of_its_own(home: Path) -> None:
+    values, sweep, fixed = load_sweep([*overrides(home), "checkpoints.second_home=file:///home", f"sweep.dir={home}/sweeps/mine"])
+    for trial in Design(Stored(values=values, sweep=sweep, overrides=fixed)).trials(wishes_of(sweep)):
+        told = load_config(shlex.split(command_of(fixed, values, config_values(trial.config), "again"))[2:])
+        assert told.checkpoints.second_home == "file:///home/mine/again"
 
 
 def test_the_command_has_what_the_run_left_open(home: Path) -> None:
