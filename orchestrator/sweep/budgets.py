@@ -16,7 +16,7 @@ class Asked:
     """What a trial asks for.
 
     Attributes:
-        total_tokens: as configured.
+        total_tokens: that it varies or, if it does not, as configured.
         tokens_per_step: of its batch.
         spec_share: that it varies or, if it does not, as configured; none: the mixture gives the spec's part in another way.
         varies_share: whether it does.
@@ -38,14 +38,18 @@ class Configured:
     """What the run that is varied says.
 
     Attributes:
+        total_tokens: of all sources.
         spec_share: none: its mixture gives the spec's part in another way.
         tokens_per_step: of its batch.
-        unique_spec_tokens: that are prepared.
+        unique_spec_tokens: that it uses of the spec.
+        prepared_spec_tokens: all of it.
     """
 
+    total_tokens: int
     spec_share: float | None
     tokens_per_step: int
     unique_spec_tokens: int
+    prepared_spec_tokens: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +84,11 @@ def solve(asked: Asked, configured: Configured, hold: Hold) -> Budget:
             total = total // configured.tokens_per_step * asked.tokens_per_step
         return _of_total(asked, configured, total)
     _refuse_without_share(asked, configured, hold)
+    if asked.total_tokens != configured.total_tokens:
+        raise ConfigError(
+            f"mixture.total_tokens={asked.total_tokens:,}, where the run has {configured.total_tokens:,}: with sweep.hold={hold} the total "
+            f"follows from the spec's share. Vary mixture.spec_share, or hold total_tokens."
+        )
     assert asked.spec_share is not None
     spec_tokens, unique = _of_spec(asked, configured, hold)
     if not asked.spec_share:
@@ -101,11 +110,12 @@ def _of_total(asked: Asked, configured: Configured, total: int) -> Budget:
     if asked.varies_share:
         assert share is not None
         return Budget(total_tokens=total, spec_share=share, unique_spec_tokens=_subset(share * total / epochs, configured))
-    share = epochs * (unique or configured.unique_spec_tokens) / total
+    used = unique or configured.prepared_spec_tokens
+    share = epochs * used / total
     if share > 1:
         raise ConfigError(
-            f"spec_epochs={epochs:g} of {unique or configured.unique_spec_tokens:,} unique tokens are more than the {total:,} of the whole "
-            f"run. Lower the epochs to {total / (unique or configured.unique_spec_tokens):.3g}, or raise mixture.total_tokens."
+            f"spec_epochs={epochs:g} of {used:,} unique tokens are more than the {total:,} of the whole run. Lower the epochs to "
+            f"{total / used:.3g}, or raise mixture.total_tokens."
         )
     return Budget(total_tokens=total, spec_share=share, unique_spec_tokens=unique)
 
@@ -113,12 +123,12 @@ def _of_total(asked: Asked, configured: Configured, total: int) -> Budget:
 def _of_spec(asked: Asked, configured: Configured, hold: Hold) -> tuple[float, int | None]:
     """The spec's trained tokens, and its unique ones; none: all."""
     assert configured.spec_share is not None
-    tokens, unique = configured.spec_share * asked.total_tokens, asked.unique_spec_tokens
+    tokens, unique = configured.spec_share * configured.total_tokens, asked.unique_spec_tokens
     if hold == "epochs":
         if asked.varies_epochs:
             raise ConfigError("sweep.hold=epochs holds what sweep.spec_epochs varies. Hold total_tokens or spec_tokens instead.")
         epochs = asked.spec_epochs or tokens / configured.unique_spec_tokens
-        return epochs * (unique or configured.unique_spec_tokens), unique
+        return epochs * (unique or configured.prepared_spec_tokens), unique
     if asked.spec_epochs is None:
         return tokens, unique
     if unique is not None:
@@ -131,12 +141,12 @@ def _of_spec(asked: Asked, configured: Configured, hold: Hold) -> tuple[float, i
 
 def _subset(unique: float, configured: Configured) -> int | None:
     """So many of the prepared tokens; none where that is all of them."""
-    if unique > configured.unique_spec_tokens * (1 + 1e-9):
+    if unique > configured.prepared_spec_tokens * (1 + 1e-9):
         raise ConfigError(
-            f"the epochs and shares come to {unique:,.0f} unique tokens of the spec, and {configured.unique_spec_tokens:,} are prepared. "
-            f"Raise sweep.spec_epochs {unique / configured.unique_spec_tokens:.3g} times, or lower the spec's share."
+            f"the epochs and shares come to {unique:,.0f} unique tokens of the spec, and {configured.prepared_spec_tokens:,} are prepared. "
+            f"Raise sweep.spec_epochs {unique / configured.prepared_spec_tokens:.3g} times, or lower the spec's share."
         )
-    return None if round(unique) >= configured.unique_spec_tokens else round(unique)
+    return None if round(unique) >= configured.prepared_spec_tokens else round(unique)
 
 
 def _refuse_without_share(asked: Asked, configured: Configured, hold: Hold) -> None:

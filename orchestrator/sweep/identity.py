@@ -9,46 +9,40 @@ import xxhash
 
 from orchestrator.sweep.settings import SPEC, TrialWish, Value
 
-_LABEL_CHARACTERS, _HASH_CHARACTERS = 64, 8
+CONTENT_CHARACTERS = 12
+_LABEL_CHARACTERS = 64
 _TAG_CHARACTERS = 64  # that W&B takes
-_MEASURED = ("corpus", "shards")
 
 
-def trial_id(wish: TrialWish, values: Mapping[str, Any], plan_fingerprint: str) -> str:
-    """A name that is the same for the same trial, whenever and wherever it is made, and for no other.
+def content_of(values: Mapping[str, Any], plan_fingerprint: str) -> str:
+    """A hash of what is trained and measured: the same for the same trial, whenever and wherever it is made, and for no other.
 
     Args:
-        wish: for what people read of it.
-        values: its configuration, as nested values.
+        values: its configuration, nested, as it is once it has been checked: a number is written in one way.
         plan_fingerprint: what is trained when, and of which content.
     """
     training = {key: value for key, value in values["training"].items() if key not in ("log_every_steps", "peak_tflops_per_rank")}
     model = {key: value for key, value in values["model"].items() if key != "description"}
     attention = values["feed"]["document_attention"]
-    measured = [values["evaluation"]["max_sequences"], values["shards"]["packing"], attention]
-    probes = values["evaluation"].get("probes")
-    content = [plan_fingerprint, model, training, *measured, *([probes] if probes else [])]  # as it was before there were probes
-    digest = xxhash.xxh3_64_hexdigest(json.dumps(content, sort_keys=True).encode())[:_HASH_CHARACTERS]
-    return f"{_label(wish)}-{digest}"
+    measured = [values["evaluation"]["max_sequences"], values["shards"]["packing"], attention, values["evaluation"]["probes"]]
+    content = [plan_fingerprint, model, training, *measured]
+    return xxhash.xxh3_64_hexdigest(json.dumps(content, sort_keys=True).encode())[:CONTENT_CHARACTERS]
+
+
+def trial_id(wish: TrialWish, content: str) -> str:
+    """A name: for people what is varied, then the content."""
+    return f"{_label(wish)}-{content}"
+
+
+def content_in(name: str) -> str:
+    """The content that a trial's name has."""
+    return name.rpartition("-")[2]
 
 
 def tags_of(wish: TrialWish) -> list[str]:
     """What W&B's runs of a sweep can be told apart by: the arm, each value, and the seed."""
     values = [f"{key.rpartition('.')[2]}={_short(value)}" for key, value in wish.setting.items()]
     return [tag[:_TAG_CHARACTERS] for tag in (wish.arm, *values, f"seed={wish.seed}")]
-
-
-def frame(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What all trials of a sweep have in common, so that what they measure can be compared."""
-    return {
-        "model.path": values["model"]["path"],
-        "model.initialise": values["model"]["initialise"],
-        "sources": values["sources"],
-        **{group: values[group] for group in _MEASURED},
-        "evaluation": {"probes": {}} | values["evaluation"],  # older sweeps lack the key
-        "training.sequence_length": values["training"]["sequence_length"],
-        "feed.document_attention": values["feed"]["document_attention"],
-    }
 
 
 def _label(wish: TrialWish) -> str:

@@ -6,6 +6,8 @@ What is repeated matters as much as the ratio: small runs predict a large one wh
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Match:
@@ -41,8 +43,8 @@ class Supplied:
 def match(sources: Sequence[Supplied], *, total_tokens: int, target_tokens: int, target_unique: Mapping[str, int]) -> list[Match]:
     """What a trial uses of each source.
 
-    A source that the run repeats, and the spec in any case, is cut down by as much as the trial is shorter. One that the run does not pass
-    over once, the trial does not either.
+    The spec, and a general source that the run would repeat without the spec, is cut down by as much as the trial is shorter: what a trial
+    uses of a general source, its control uses too. One that the run does not pass over once, the trial does not either.
 
     Args:
         sources: of the trial.
@@ -50,13 +52,14 @@ def match(sources: Sequence[Supplied], *, total_tokens: int, target_tokens: int,
         target_tokens: of the run that it stands for.
         target_unique: source -> the tokens that the run will have of it, where they are not those that are prepared.
     """
-    return [_match(source, total_tokens, target_tokens, target_unique.get(source.name, source.tokens)) for source in sources]
+    general = sum(source.share for source in sources if not source.is_spec)
+    return [_match(source, total_tokens, target_tokens, target_unique.get(source.name, source.tokens), general) for source in sources]
 
 
-def _match(source: Supplied, total_tokens: int, target_tokens: int, target_unique: int) -> Match:
+def _match(source: Supplied, total_tokens: int, target_tokens: int, target_unique: int, general: float) -> Match:
     wanted = source.share * target_tokens
     target_epochs = wanted / target_unique
-    is_cut = source.is_spec or target_epochs > 1
+    is_cut = source.is_spec or target_epochs / general > 1 + _ROUNDING  # as often as without the spec
     unique = max(1, round(target_unique * total_tokens / target_tokens)) if is_cut else None
     return Match(
         source=source.name,

@@ -4,8 +4,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from orchestrator.config.varied import written
+
 _OF_THE_SWEEP = ("run.name", "run.dir", "tracking.group", "tracking.tags", "checkpoints.second_home")
-_WHOLE = ("mixture.unique_tokens", "mixture.max_epochs", "mixture.ratios", "mixture.source_tokens", "mixture.source_epochs")
+_BY_SOURCE = ("mixture.unique_tokens", "mixture.max_epochs", "mixture.ratios", "mixture.source_tokens", "mixture.source_epochs")
 
 
 def command_of(overrides: Sequence[str], varied: Mapping[str, Any], trial: Mapping[str, Any], name: str) -> str:
@@ -17,30 +19,30 @@ def command_of(overrides: Sequence[str], varied: Mapping[str, Any], trial: Mappi
         trial: those of the trial.
         name: of the run that the command makes.
     """
-    own = [f"{key}={_written(value)}" for key, value in _differences(varied, trial) if key not in _OF_THE_SWEEP]
+    own = [word for key, value, before in _differences(varied, trial) if key not in _OF_THE_SWEEP for word in _words(key, value, before)]
+    if home := trial["checkpoints"].get("second_home"):
+        own.append(f"checkpoints.second_home={written(home.rpartition('/')[0] + '/' + name)}")  # beside that of the trial
     kept = [word for word in overrides if not word.startswith(("sweep.", "sweep=", "run.name=", "run.dir="))]
     return shlex.join(["midtrain", "train", *kept, *own, f"run.name={name}"])
 
 
-def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys of the other's leaves that the first has otherwise or not at all, and their values there."""
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The keys of the other's leaves that the first has otherwise or not at all, their values there, and those in the first."""
     for name, value in other.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and isinstance(one.get(name), Mapping) and key not in _WHOLE:
-            yield from _differences(one[name], value, f"{key}.")
-        elif _plain(value) != _plain(one.get(name)):
-            yield key, value
+        key, before = f"{prefix}{name}", one.get(name)
+        if isinstance(value, Mapping) and isinstance(before, Mapping) and key not in _BY_SOURCE:
+            yield from _differences(before, value, f"{key}.")
+        elif _plain(value) != _plain(before):
+            yield key, value, before
+
+
+def _words(key: str, value: Any, before: Any) -> Iterator[str]:
+    """What gives a key its value. A mapping would be merged into the one that is there, so that one with fewer names replaces it."""
+    if isinstance(before, Mapping) and isinstance(value, Mapping) and set(before) - set(value):
+        yield f"~{key}={written(before)}"
+    yield f"{key}={written(value)}"
 
 
 def _plain(value: Any) -> Any:
-    """Lists and tuples alike, numbers of one kind."""
+    """Lists and tuples alike."""
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def _written(value: Any) -> str:
-    """A value as an override has it."""
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_written(one)}" for key, one in value.items() if one is not None) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_written, value)) + "]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

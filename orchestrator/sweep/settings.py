@@ -1,7 +1,7 @@
 """Which trials a sweep has: its settings, with every seed, and the control arms beside them. Pure."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,13 +13,14 @@ SPEC, CONTROL = "spec", "control"
 SHARE, EPOCHS, UNIQUE, START = "mixture.spec_share", *(f"sweep.{key}" for key in OWN_KEYS)
 Setting = Mapping[str, Value]
 
-# Of the mixture, what says how much of the spec there is: a control has none, so that all of its settings have one control.
-_OF_THE_SPEC = (SHARE, EPOCHS, UNIQUE, START, "mixture.max_epochs", "mixture.unique_tokens")
-_VARIED = ("mixture", "training", "model.start_from", EPOCHS, UNIQUE, START)
+_VARIED = ("mixture", "training", EPOCHS, UNIQUE, START)
 _THE_SAME = {  # what makes losses comparable, and what the sweep itself sets
-    "mixture.seed": "Give sweep.seeds, which sets it and training.seed together",
-    "training.seed": "Give sweep.seeds, which sets it and mixture.seed together",
+    "sweep.seeds": "Its values are a list: sweep.seeds=[0,1]",
+    "mixture.seed": "Give sweep.seeds, which sets it and training.seed together: sweep.seeds=[0,1]",
+    "training.seed": "Give sweep.seeds, which sets it and mixture.seed together: sweep.seeds=[0,1]",
     "training.sequence_length": "Make a sweep for each: losses of sequences of other lengths are not comparable",
+    "training.precision": "Make a sweep for each: the same base model has other losses in another precision",
+    "model.start_from": "Make a sweep for each: every trial is compared with the model that all begin from, and there would be several",
     "training.log_every_steps": "Give it one value: it changes nothing that is trained",
 }
 
@@ -40,14 +41,8 @@ class TrialWish:
 
 
 def wishes_of(sweep: SweepConfig) -> list[TrialWish]:
-    """The trials with the spec of a grid or a list, seed after seed, so that a sweep that is stopped early has every setting once.
-
-    Raises:
-        ConfigError: a key cannot be varied.
-    """
+    """The trials with the spec of a grid or a list, seed after seed, so that a sweep that is stopped early has every setting once."""
     settings = list(sweep.trials) or [dict(zip(sweep.vary, values, strict=True)) for values in product(*_lists(sweep))]
-    for key in keys_of(sweep):
-        _refuse(key)
     return [TrialWish(arm=SPEC, setting=setting, seed=seed) for seed in sweep.seeds for setting in settings]
 
 
@@ -73,22 +68,38 @@ def keys_of(sweep: SweepConfig) -> list[str]:
     return list(dict.fromkeys([*sweep.vary, *(key for setting in sweep.trials for key in setting)]))
 
 
-def control_setting(setting: Setting) -> dict[str, Value]:
-    """What is left of a setting without the spec."""
-    return {key: value for key, value in setting.items() if not key.startswith(_OF_THE_SPEC)}
+def control_setting(setting: Setting, spec: Collection[str]) -> dict[str, Value]:
+    """What is left of a setting without the spec: all settings that differ in nothing else have one control.
+
+    Args:
+        setting: of a trial with the spec.
+        spec: the names of the sources with the role spec.
+    """
+    return {key: value for key, value in setting.items() if not _is_of_the_spec(key, spec)}
+
+
+def _is_of_the_spec(key: str, spec: Collection[str]) -> bool:
+    """Whether a key says how much of the spec there is, or how often any source may be repeated."""
+    in_mixture, _, source = key.removeprefix("mixture.").partition(".")
+    return key in (SHARE, EPOCHS, UNIQUE, START) or (key.startswith("mixture.") and (in_mixture == "max_epochs" or source in spec))
 
 
 def varies(sweep: SweepConfig, key: str) -> bool:
-    """Whether trials with the spec differ in a key."""
-    values = sweep.vary.get(key, ())
-    return isinstance(values, IntervalConfig) or len(values) > 1 or len({setting.get(key) for setting in sweep.trials}) > 1
+    """Whether a key is varied; one value is, too, as the first of those that are added later."""
+    return key in keys_of(sweep)
 
 
-def _refuse(key: str) -> None:
-    if key in _THE_SAME:
-        raise ConfigError(f"{key} cannot be varied. {_THE_SAME[key]}.")
-    if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in _VARIED):
-        raise ConfigError(
-            f"{key} cannot be varied: all trials have the same model, sources and measures. Vary keys of mixture and training, "
-            f"model.start_from, {EPOCHS}, {UNIQUE} or {START}."
-        )
+def refuse_keys(sweep: SweepConfig) -> None:
+    """Refuse to vary what would make losses that cannot be compared, or what the sweep itself sets.
+
+    Raises:
+        ConfigError: a key cannot be varied.
+    """
+    for key in keys_of(sweep):
+        if key in _THE_SAME:
+            raise ConfigError(f"{key} cannot be varied. {_THE_SAME[key]}.")
+        if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in _VARIED):
+            raise ConfigError(
+                f"{key} cannot be varied: all trials have the same model, sources and measures. Vary keys of mixture and training, "
+                f"{EPOCHS}, {UNIQUE} or {START}."
+            )

@@ -32,20 +32,31 @@ def spec_changes(mixture: Mapping[str, Any], budget: Budget, *, tokens: Mapping[
     """How much of the spec a trial has.
 
     Args:
-        mixture: of the run that is varied.
-        budget: of the trial.
+        mixture: of the trial, but for this.
+        budget: of it.
         tokens: spec source -> its prepared tokens.
         epochs: that were asked for; what is asked for may be repeated.
     """
     changes: dict[str, Any] = {"mixture.total_tokens": budget.total_tokens}
     if budget.spec_share is not None:
         changes["mixture.spec_share"] = budget.spec_share
-    if budget.unique_spec_tokens is not None:
+    as_given = (None, unique_of(mixture["unique_tokens"], tokens))  # which several sources may divide otherwise than by size
+    if budget.unique_spec_tokens not in as_given:
         changes["mixture.unique_tokens"] = mixture["unique_tokens"] | _divided(budget.unique_spec_tokens, tokens)
     if epochs is not None:
         caps = mixture["max_epochs"]
         changes["mixture.max_epochs"] = caps | {name: max(caps.get(name, 1.0), epochs * _CAP_SLACK) for name in tokens}
     return changes
+
+
+def unique_of(given: Mapping[str, int], tokens: Mapping[str, int]) -> int | None:
+    """The tokens of the spec that a run uses; none: all.
+
+    Args:
+        given: its `mixture.unique_tokens`.
+        tokens: spec source -> its prepared tokens.
+    """
+    return sum(given.get(name, prepared) for name, prepared in tokens.items()) if set(given) & set(tokens) else None
 
 
 def start_changes(mixture: Mapping[str, Any], budget: Budget, *, start_step: int, tokens_per_step: int) -> dict[str, Any]:
@@ -78,12 +89,17 @@ def without_spec(mixture: Mapping[str, Any], spec: Sequence[str], total_tokens: 
         mixture: of the trial that is controlled.
         spec: the names of the sources with the role spec.
         total_tokens: of that trial.
+
+    Raises:
+        ConfigError: it does not say in which proportions, as the spec is trained alone.
     """
     changed = copy.deepcopy(dict(mixture)) | {"total_tokens": total_tokens}
-    for part in (changed, *changed["stages"]):
+    parts = [("mixture", changed), *((f"mixture.stages[{number}]", stage) for number, stage in enumerate(changed["stages"]))]
+    for where, part in parts:
         if part.get("ratios"):
-            part["ratios"], part["end_ratios"] = _general(part["ratios"], spec), _general(part.get("end_ratios") or {}, spec)
-        elif part is changed or part.get("spec_share") is not None:
+            for key in ("ratios", "end_ratios"):
+                part[key] = _general(part.get(key) or {}, spec, f"{where}.{key}")
+        elif part is changed or any(part.get(key) for key in ("source_tokens", "source_epochs")) or part.get("spec_share") is not None:
             part["spec_share"] = 0.0
         part["end_spec_share"] = None
         for key in ("source_tokens", "source_epochs"):
@@ -94,9 +110,13 @@ def without_spec(mixture: Mapping[str, Any], spec: Sequence[str], total_tokens: 
     return changed
 
 
-def _general(ratios: Mapping[str, float], spec: Sequence[str]) -> dict[str, float]:
+def _general(ratios: Mapping[str, float], spec: Sequence[str], where: str) -> dict[str, float]:
     rest = sum(ratio for name, ratio in ratios.items() if name not in spec)
-    return {name: 0.0 if name in spec else ratio / rest for name, ratio in ratios.items()} if rest else dict(ratios)
+    if ratios and not rest:
+        raise ConfigError(
+            f"{where}={dict(ratios)} has no general source above 0, so that without the spec nothing is left to train. Give one a ratio."
+        )
+    return {name: 0.0 if name in spec else ratio / rest for name, ratio in ratios.items()}
 
 
 def _divided(unique: int, tokens: Mapping[str, int]) -> dict[str, int]:

@@ -17,8 +17,8 @@ from orchestrator.evaluation.probe_items import hash_items
 from orchestrator.evaluation.probe_sequences import probes_of
 from orchestrator.mixture.plan_file import read_plan
 from orchestrator.runs.lines import append_line
-from orchestrator.sweep.identity import frame, trial_id
-from orchestrator.sweep.settings import SPEC, TrialWish
+from orchestrator.sweep.comparing import first_difference, frame
+from orchestrator.sweep.identity import content_of
 from tests.commands.command_line import midtrain
 from tests.evaluation.asking import ITEMS, LINES, write_lines
 from tests.support.prepared import make_run, write_prepared
@@ -113,11 +113,9 @@ def test_a_run_whose_probes_have_other_items_than_it_was_asked_is_not_gone_on_wi
         check_planned(run, config, plan)
 
 
-def values_with(probes: dict[str, list[str]] | None) -> dict[str, dict[str, object]]:
+def values_with(probes: dict[str, list[str]]) -> dict[str, dict[str, object]]:
     return {
-        "corpus": {},
-        "sources": {},
-        "evaluation": {"max_sequences": 8, **({} if probes is None else {"probes": probes})},
+        "evaluation": {"max_sequences": 8, "probes": probes},
         "shards": {"packing": "concatenate"},
         "training": {"sequence_length": 32},
         "model": {"path": "/m", "initialise": "scratch"},
@@ -125,12 +123,9 @@ def values_with(probes: dict[str, list[str]] | None) -> dict[str, dict[str, obje
     }
 
 
-def test_trials_with_other_probes_are_others_and_those_from_before_there_were_probes_are_those_without() -> None:
-    wish = TrialWish(arm=SPEC, setting={}, seed=0)
-    before, without, one, other = (values_with(probes) for probes in (None, {}, {"a": ["/a.jsonl"]}, {"a": ["/b.jsonl"]}))
-    ids = [trial_id(wish, values, "plan") for values in (before, without, one, other)]
-    assert ids[0] == ids[1]
-    assert len(set(ids)) == 3
-    frames = [frame(values) for values in (before, without, one, other)]
-    assert frames[0] == frames[1]
-    assert frames[1]["evaluation"] != frames[2]["evaluation"] != frames[3]["evaluation"]
+def test_trials_with_other_probes_are_others() -> None:
+    different = [values_with(probes) for probes in ({}, {"a": ["/a.jsonl"]}, {"a": ["/b.jsonl"]})]
+    assert len({content_of(values, "plan") for values in different}) == 3
+    frames = [frame(values) for values in different]
+    assert first_difference(frames[1], frames[2]) == "evaluation.probes.a"
+    assert first_difference(frames[0], frames[1]) is not None

@@ -1,6 +1,7 @@
 """Share x tokens = epochs x unique tokens: whatever is varied and whatever is held."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.sweep.budgets import Asked, Budget, Configured, Hold, solve
 
 STEP = 1000
-RUN = Configured(spec_share=0.1, tokens_per_step=STEP, unique_spec_tokens=100_000)
+RUN = Configured(total_tokens=1_000_000, spec_share=0.1, tokens_per_step=STEP, unique_spec_tokens=100_000, prepared_spec_tokens=100_000)
 SHARES = st.floats(0.01, 1.0)
 TOTALS = st.integers(100_000, 10_000_000)
 
@@ -32,7 +33,7 @@ def test_held_total_tokens_stay_as_configured_whatever_the_share(share: float, t
 
 @given(share=SHARES, total=TOTALS)
 def test_held_spec_tokens_are_those_of_the_configured_share(share: float, total: int) -> None:
-    budget = solve(asked(spec_share=share, varies_share=True, total_tokens=total), RUN, "spec_tokens")
+    budget = solve(asked(spec_share=share, varies_share=True, total_tokens=total), replace(RUN, total_tokens=total), "spec_tokens")
     assert math.isclose(share * budget.total_tokens, 0.1 * total, abs_tol=1)
 
 
@@ -41,6 +42,13 @@ def test_held_epochs_stay_whatever_the_share_and_the_unique_tokens(share: float,
     budget = solve(asked(spec_share=share, varies_share=True, unique_spec_tokens=unique), RUN, "epochs")
     assert math.isclose(epochs(budget), 1.0, rel_tol=1 / (budget.total_tokens * share) + 1e-9)
     assert budget.unique_spec_tokens == unique
+
+
+@given(share=SHARES, used=st.integers(1_000, 100_000), unique=st.integers(1_000, 100_000))
+def test_held_epochs_are_those_that_the_run_makes_of_what_it_uses(share: float, used: int, unique: int) -> None:
+    run = replace(RUN, unique_spec_tokens=used)
+    budget = solve(asked(spec_share=share, varies_share=True, unique_spec_tokens=unique), run, "epochs")
+    assert math.isclose(epochs(budget), 100_000 / used, rel_tol=1 / (budget.total_tokens * share) + 1e-9)
 
 
 @given(batch=st.integers(1, 64))
@@ -81,6 +89,8 @@ def test_epochs_move_the_unique_tokens_of_held_spec_tokens() -> None:
         ({"spec_epochs": 2.0, "varies_epochs": True}, "epochs", "holds what sweep.spec_epochs varies"),
         ({"spec_epochs": 2.0, "unique_spec_tokens": 50}, "spec_tokens", "Leave one out"),
         ({"spec_epochs": 0.5}, "spec_tokens", "Raise sweep.spec_epochs 2 times"),
+        ({"total_tokens": 2_000_000}, "spec_tokens", r"total_tokens=2,000,000, where the run has 1,000,000.*Vary mixture\.spec_share"),
+        ({"total_tokens": 2_000_000}, "epochs", "sweep.hold=epochs the total follows"),
         ({"spec_share": 0.0, "varies_share": True}, "spec_tokens", "no length"),
         ({"spec_share": None}, "epochs", "follows from mixture.spec_share"),
     ],

@@ -1,16 +1,20 @@
 """From a command to planned trials: controls, seeds, what is held, and ids that mean a trial and nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from orchestrator.commands.sweeping.designing import Design, Trial
+from orchestrator.config.load import load_config
 from orchestrator.config.varied import load_sweep
 from orchestrator.errors import ConfigError, MixtureError
+from orchestrator.sweep.directory import add_trials
+from orchestrator.sweep.identity import content_in
 from orchestrator.sweep.settings import CONTROL, SPEC, wishes_of
 from orchestrator.sweep.stored import Stored
-from tests.support.prepared import write_prepared
+from tests.support.prepared import prepare_sources, write_prepared
 from tests.support.tiny import overrides
 
 SHARES = "mixture.spec_share=0.1,0.25,0.4"
@@ -120,9 +124,160 @@ def test_a_proxy_repeats_what_its_target_repeats_as_often(home: Path) -> None:
         assert trial.entry.spec_epochs == pytest.approx(spec.target_epochs, rel=0.1)  # of whole sequences, four in this small one
 
 
+def test_a_proxy_leaves_what_it_does_not_cut_as_the_run_uses_it(home: Path) -> None:
+    trials = trials_of(home, "mixture.spec_share=0.25", "mixture.unique_tokens={code:2560}", "sweep.proxy={total_tokens:2560}")
+    assert all(trial.config.mixture.unique_tokens["code"] == 2560 for trial in trials)
+
+
+def test_a_general_source_that_only_the_control_would_repeat_is_the_same_subset_in_both(home: Path) -> None:
+    words = ["mixture.spec_share=0.25,0.4", "mixture.max_epochs={spec:9,code:9,docs:9}", "sweep.proxy={total_tokens:36000}"]
+    trials = trials_of(home, *words)
+    spec = by_arm(trials, SPEC)[0].matches
+    assert [one.source for one in spec if one.target_epochs > 1] == ["spec"]
+    used = [trial.config.mixture.unique_tokens for trial in trials]
+    assert used[0]["docs"] == used[1]["docs"] == used[2]["docs"]
+
+
+def test_held_epochs_are_those_that_the_configured_run_makes_of_its_subset(home: Path) -> None:
+    words = ["mixture.unique_tokens={spec:640}", "mixture.max_epochs={spec:9}", "mixture.total_tokens=6400", "sweep.hold=epochs"]
+    spec = by_arm(trials_of(home, *words, "mixture.spec_share=0.125,0.25"), SPEC)
+    assert [(trial.entry.spec_epochs, trial.entry.total_tokens) for trial in spec] == [(2.5, 12800), (2.5, 6400)]
+
+
+def test_a_group_may_vary_where_what_is_measured_stays(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, content in {
+        "training/short": "defaults: [msm_lora, _self_]\nsequence_length: 32\n",
+        "training/shorter": "defaults: [anneal, _self_]\nsequence_length: 16\n",
+        "experiment/mine": "# @package _global_\ndefaults:\n  - override /training: short\n",
+    }.items():
+        (tmp_path / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "conf" / f"{name}.yaml").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    open_ones = ("training.sequence_length", "training.learning", "training.warmup")
+    others = [word for word in overrides(home) if not word.startswith(open_ones)]
+    words = [*others, "experiment=mine", "training=short,shorter", "training.learning_rate=1e-3,2e-3"]
+    values, settings, fixed = load_sweep([*words, "training.sequence_length=32"])
+    spec = by_arm(Design(Stored(values=values, sweep=settings, overrides=fixed)).trials(wishes_of(settings)), SPEC)
+    assert [(trial.config.training.lora is None, trial.config.training.learning_rate) for trial in spec] == [
+        (False, 0.001),
+        (False, 0.002),
+        (True, 0.001),
+        (True, 0.002),
+    ]
+    values, settings, fixed = load_sweep(words)
+    design = Design(Stored(values=values, sweep=settings, overrides=fixed))
+    with pytest.raises(
+        ConfigError, match=r"training=shorter, .*training\.sequence_length is 16, and 32 in .*: training\.sequence_length=16"
+    ):
+        design.trials(wishes_of(settings))
+
+
+def test_settings_that_differ_in_the_spec_alone_have_one_control(home: Path) -> None:
+    trials = trials_of(home, "mixture.spec_share=null", "mixture.source_tokens={spec:64}", "mixture.source_tokens.spec=160,320")
+    assert [(trial.entry.arm, dict(trial.entry.setting)) for trial in trials] == [
+        (SPEC, {"mixture.source_tokens.spec": 160}),
+        (SPEC, {"mixture.source_tokens.spec": 320}),
+        (CONTROL, {}),
+    ]
+
+
+def test_a_control_has_what_else_its_trial_varies_of_the_mixture(home: Path) -> None:
+    trials = trials_of(home, "mixture.unique_tokens.code=640,1280", "mixture.max_epochs.code=choice(8)", "mixture.total_tokens=2560")
+    controls = by_arm(trials, CONTROL)
+    assert [trial.config.mixture.unique_tokens for trial in controls] == [{"code": 640}, {"code": 1280}]
+    assert [dict(trial.entry.setting) for trial in controls] == [{"mixture.unique_tokens.code": 640}, {"mixture.unique_tokens.code": 1280}]
+
+
+def test_a_control_trains_no_spec_whatever_the_stages_say_of_it(home: Path) -> None:
+    stages = "mixture.stages=[{steps:5,source_tokens:{spec:160,code:160}},{ratios:{spec:0.5,code:0.25,docs:0.25}}]"
+    (control,) = by_arm(trials_of(home, stages, "training.weight_decay=0.1"), CONTROL)
+    assert control.entry.spec_tokens == 0
+
+
+def test_what_comes_to_one_trial_is_one_however_its_numbers_are_written(home: Path) -> None:
+    assert len(by_arm(trials_of(home, "training.weight_decay=0,0.0"), SPEC)) == 1
+    (one,), (other,) = (by_arm(trials_of(home, f"training.weight_decay={zero}"), SPEC) for zero in ("0", "0.0"))
+    assert one.entry.trial_id == other.entry.trial_id
+    assert len(content_in(one.entry.trial_id)) == 12
+
+
+def test_a_trial_that_the_sweep_has_under_another_name_is_that_one(home: Path, tmp_path: Path) -> None:
+    where = [f"sweep.dir={tmp_path / 'renamed'}", "mixture.ratios.spec=0.25", "mixture.spec_share=null"]
+    words = [*where, "mixture.ratios.code=0.25", "mixture.ratios.docs=0.5"]
+    design, (spec, control) = design_of(home, *words)
+    entry = replace(control.entry, trial_id=f"otherwise-{content_in(control.entry.trial_id)}")
+    design.directory.root.mkdir()
+    add_trials(design.directory, [entry])
+    again = design_of(home, *words)[1]
+    assert [trial.entry for trial in again] == [spec.entry, entry]
+    assert again[1].run == design.directory.run(entry.trial_id).root
+    add_trials(design.directory, [replace(spec.entry, setting={"training.weight_decay": 1})])
+    with pytest.raises(ConfigError, match=r"training\.weight_decay: the trials with training.weight_decay=1 and with as configured"):
+        design_of(home, *words)
+    add_trials(design.directory, [replace(spec.entry, trial_id="seed-0-01234567")])
+    with pytest.raises(ConfigError, match=r"older version.*seed-0-01234567.*midtrain resume"):
+        design_of(home, *words)
+
+
+def test_several_sweeps_may_have_one_second_home_and_a_group_of_ones_own(home: Path, tmp_path: Path) -> None:
+    words = [f"sweep.dir={tmp_path / 'mine'}", "checkpoints.second_home=file:///home/"]
+    trial = trials_of(home, *words)[0]
+    assert trial.config.checkpoints.second_home == f"file:///home/mine/{trial.entry.trial_id}"
+    assert trial.config.tracking.group == "mine"
+    assert trials_of(home, *words, "tracking.group=ours")[0].config.tracking.group == "ours"
+
+
+@pytest.mark.parametrize(("role", "source"), [("spec", "spec"), ("general", "code")])
+def test_a_sweep_that_could_not_be_measured_is_refused(home: Path, role: str, source: str) -> None:
+    given = {"spec": "role:spec", "code": "role:general", "docs": "role:general,weight:2"}
+    without = {name: f"sources.{name}={{{given[name]},paths:[{home}/{name}{'' if name == 'spec' else '.jsonl'}]}}" for name in given}
+    lacking = [word for name, word in without.items() if (name == "spec") == (role == "spec")]
+    kept = [word for word in overrides(home) if not any(word.startswith(other.partition("=")[0] + "=") for other in lacking)]
+    config = load_config([*kept, *lacking, f"shards.dir={home}/without_{role}"])
+    prepare_sources(config)
+    values, settings, fixed = load_sweep([*kept, *lacking, f"shards.dir={home}/without_{role}"])
+    with pytest.raises(ConfigError, match=rf"role {role} has held-out text.*sources\.{source}\.heldout_share"):
+        Design(Stored(values=values, sweep=settings, overrides=fixed))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("evaluation.max_sequences=4,8", "all trials have the same model"),
+        ("training.sequence_length=int(interval(32,64))", "Make a sweep for each"),
+        ("scheduling.world_size=1,2", "all trials have the same model"),
+        ("training.seed=0,1", r"Give sweep\.seeds"),
+    ],
+)
+def test_a_sampler_varies_no_more_than_a_grid(home: Path, word: str, message: str) -> None:
+    values, settings, fixed = load_sweep([*overrides(home), "mixture.spec_share=interval(0.1,0.4)", "sweep.sampler={settings:2}", word])
+    with pytest.raises(ConfigError, match=message):
+        Design(Stored(values=values, sweep=settings, overrides=fixed))
+
+
+STAGES = "mixture.stages=[{steps:5,spec_share:0.0},{spec_share:0.5}]"
+
+
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
+        ([STAGES, "mixture.spec_share=0.1,0.25"], ConfigError, r"^mixture\.spec_share: the trials with .*=0\.1 and with .*=0\.25 are one"),
+        (["training.peak_tflops_per_rank=1,2"], ConfigError, "has no effect"),
+        (["sweep.seeds=0,1"], ConfigError, r"sweep\.seeds=\[0,1\]"),
+        (["model.start_from=/a,/b"], ConfigError, r"model\.start_from cannot be varied\. Make a sweep for each"),
+        (["training.precision=fp32,bf16"], ConfigError, r"training\.precision cannot be varied\. Make a sweep for each"),
+        (["mixture.total_tokens=1280,2560", "sweep.hold=spec_tokens"], ConfigError, r"mixture\.total_tokens=2560, seed 0: .*follows from"),
+        (["mixture.total_tokens=1280,two", "sweep.hold=spec_tokens"], ConfigError, r"the trial with .*two, seed 0: mixture\.total_tokens"),
+        (
+            ["mixture.spec_share=null", "mixture.stages=[{ratios:{spec:1,code:0,docs:0}}]", "mixture.ratios={spec:0.5,code:0.5,docs:0}"],
+            ConfigError,
+            r"the control of the trial with as configured, seed 0: mixture\.stages\[0\]\.ratios.*sweep\.controls=false",
+        ),
+        (
+            ["mixture.spec_share=0.9", "mixture.total_tokens=40000", "mixture.max_epochs={spec:9}"],
+            MixtureError,
+            r"the control of the trial with as configured, seed 0: .*max_epochs.*sweep\.controls=false",
+        ),
         (["mixture.spec_share=0.1,9"], ConfigError, r"the trial with mixture\.spec_share=9, seed 0: mixture\.spec_share=9"),
         (["training.sequence_length=32,64"], ConfigError, "Make a sweep for each"),
         (["mixture.seed=1,2"], ConfigError, r"Give sweep\.seeds"),

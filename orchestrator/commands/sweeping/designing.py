@@ -7,21 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.commands.planning import checked_supplies, plan_run
-from orchestrator.config.load import compose_values
+from orchestrator.commands.sweeping.drafts import Draft, each_once, entered_trials, entry_of, in_words
+from orchestrator.commands.sweeping.proxying import matched, refuse_mixed
+from orchestrator.config.load import compose_values, config_values
 from orchestrator.config.schema import Config
 from orchestrator.config.sweep import SweepConfig
 from orchestrator.config.validation import validated
+from orchestrator.config.varied import written
 from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.mixture.plan import Plan
 from orchestrator.mixture.summary import summarise
-from orchestrator.sweep import settings
 from orchestrator.sweep.budgets import Asked, Configured, solve
+from orchestrator.sweep.comparing import first_difference, frame
 from orchestrator.sweep.directory import SweepDirectory, TrialEntry
 from orchestrator.sweep.identity import tags_of, trial_id
-from orchestrator.sweep.matching import Match, Supplied, match
-from orchestrator.sweep.settings import CONTROL, EPOCHS, SHARE, START, UNIQUE, TrialWish, varies
+from orchestrator.sweep.matching import Match
+from orchestrator.sweep.settings import CONTROL, EPOCHS, SHARE, START, UNIQUE, Setting, TrialWish, control_setting, refuse_keys, varies
 from orchestrator.sweep.stored import Stored
-from orchestrator.sweep.values import of_run, spec_changes, start_changes, with_values, without_spec
+from orchestrator.sweep.values import of_run, spec_changes, start_changes, unique_of, with_values, without_spec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,15 +68,17 @@ class Design:
             stored: the run that is varied, and the settings of the sweep.
 
         Raises:
-            OrchestratorError: the run is not valid, or not prepared.
+            OrchestratorError: the run is not valid, not prepared or measures too little, or something cannot be varied.
         """
         self.stored, self.sweep = stored, stored.sweep
+        refuse_keys(self.sweep)
         self.base = validated(Config, stored.values)
         supplies = checked_supplies(self.base)
         self._spec = {supply.name: supply.trained_tokens for supply in supplies if supply.is_spec}
         if not self._spec:
             raise ConfigError("no source has the role spec, so there is nothing to sweep the share of. Give one in sources.")
-        self._base_of = cache(self._composed)
+        _refuse_unmeasured(self.base)
+        self._composed = cache(self._compose)
 
     @property
     def directory(self) -> SweepDirectory:
@@ -92,25 +97,22 @@ class Design:
             OrchestratorError: one cannot be planned.
         """
         if self.sweep.proxy:
-            _refuse_mixed(self.sweep)
+            refuse_mixed(self.sweep)
+        entered = entered_trials(self.directory)
         planned = [self._trial(wish) for wish in wishes]
-        trials = [trial if trial.entry.spec_share else self._control(trial) for trial in planned]
+        drafts = [draft if draft.has_spec else self._control(draft) for draft in planned]
         if self.sweep.controls:
-            trials += [self._control(trial) for trial in planned]
-        first: dict[str, Trial] = {}
-        for trial in trials:
-            first.setdefault(trial.entry.trial_id, trial)
-        return list(first.values())
+            drafts += [self._control(draft) for draft in planned]
+        return [self._named(draft, entered.get(draft.content)) for draft in each_once(drafts, entered.values())]
 
-    def _trial(self, wish: TrialWish) -> Trial:
+    def _trial(self, wish: TrialWish) -> Draft:
         try:
             return self._planned(wish)
         except OrchestratorError as error:
-            words = ", ".join(f"{key}={value}" for key, value in wish.setting.items()) or "as configured"
-            raise type(error)(f"the trial with {words}, seed {wish.seed}: {error}") from None
+            raise type(error)(f"the trial with {in_words(wish.setting)}, seed {wish.seed}: {error}") from None
 
-    def _planned(self, wish: TrialWish) -> Trial:
-        values = with_values(self._base_of(self._groups(wish)), of_run(wish.setting))
+    def _planned(self, wish: TrialWish) -> Draft:
+        values = self._varied(wish.setting)
         asked = self._asked(values, wish)
         budget = solve(asked, self._configured, self.sweep.hold)
         changes = spec_changes(values["mixture"], budget, tokens=self._spec, epochs=asked.spec_epochs)
@@ -119,47 +121,61 @@ class Design:
             changes |= start_changes(values["mixture"], budget, start_step=_count(START, start), tokens_per_step=asked.tokens_per_step)
         return self._made(with_values(values, changes | _seeds(wish.seed)), wish)
 
-    def _control(self, trial: Trial) -> Trial:
-        """The same general data, as many tokens, and no spec."""
-        entry = trial.entry
-        wish = TrialWish(arm=CONTROL, setting=settings.control_setting(entry.setting), seed=entry.seed)
-        values = with_values(self._base_of(self._groups(wish)), of_run(wish.setting))
-        mixture = without_spec(values["mixture"], list(self._spec), trial.plan.tokens)
-        return self._made(with_values(values, {"mixture": mixture} | _seeds(wish.seed)), wish)
+    def _varied(self, setting: Setting) -> dict[str, Any]:
+        """The run with what varies as in a setting, checked.
 
-    def _made(self, values: dict[str, Any], wish: TrialWish) -> Trial:
-        values, matches = self._matched(values) if self.sweep.proxy else (values, [])
-        plan = plan_run(validated(Config, values))
-        name = trial_id(wish, values, plan.fingerprint)
-        tracked = {"tracking.group": self.directory.root.name, "tracking.tags": [*values["tracking"]["tags"], *tags_of(wish)]}
-        named = {"run.name": name, "run.dir": str(self.directory.run(name).root), **tracked}
-        if home := values["checkpoints"]["second_home"]:
-            named["checkpoints.second_home"] = f"{home.rstrip('/')}/{name}"
-        config = validated(Config, with_values(values, named))
-        made = {row["name"]: row["epochs"] for row in summarise(plan)["sources"]}
-        as_made = [replace(one, epochs=made[one.source]) for one in matches]  # of whole sequences
-        return Trial(entry=_entry(wish, name, plan), config=config, plan=plan, matches=as_made)
-
-    def _matched(self, values: dict[str, Any]) -> tuple[dict[str, Any], list[Match]]:
-        """With as much less of each repeated source as the trial is shorter than the run that it stands for."""
-        proxy, plan = self.sweep.proxy, summarise(plan_run(validated(Config, values)))
-        assert proxy is not None
-        if proxy.total_tokens < plan["tokens"]:
+        Raises:
+            ConfigError: a value is wrong, or the base model would measure something else.
+        """
+        run = of_run(setting)
+        groups = tuple(f"{key}={written(value)}" for key, value in setting.items() if "." not in key)
+        values = self._composed(groups, tuple(run.items())) if groups else self.stored.values
+        checked = config_values(validated(Config, with_values(values, run)))
+        base, other = frame(config_values(self.base)), frame(checked)
+        if (key := first_difference(base, other)) is not None:
             raise ConfigError(
-                f"sweep.proxy.total_tokens={proxy.total_tokens:,} is less than the {plan['tokens']:,} of a trial. Give the length of the "
-                f"run that the sweep stands for, or lower mixture.total_tokens."
+                f"{key} is {other.get(key)!r}, and {base.get(key)!r} in the run that is varied, so that the losses of the two could not be "
+                f"compared. Give all trials the same: {key}={written(other.get(key, base.get(key)))}."
             )
-        given = proxy.unique_spec_tokens
-        total = sum(self._spec.values())
-        target_unique = {} if given is None else {name: given * tokens // total for name, tokens in self._spec.items()}
-        sources = [
-            Supplied(name=row["name"], is_spec=row["role"] == "spec", tokens=row["unique_tokens"], share=row["share"])
-            for row in plan["sources"]
-            if row["share"]
-        ]
-        matches = match(sources, total_tokens=plan["tokens"], target_tokens=proxy.total_tokens, target_unique=target_unique)
-        unique = {one.source: one.unique_tokens for one in matches if one.unique_tokens is not None}
-        return with_values(values, {"mixture.unique_tokens": unique}), matches
+        return checked
+
+    def _control(self, draft: Draft) -> Draft:
+        """The same general data, as many tokens, and no spec."""
+        setting, seed = draft.wish.setting, draft.wish.seed
+        values = self._varied(setting)
+        try:
+            values["mixture"] = without_spec(values["mixture"], list(self._spec), draft.plan.tokens)
+            wish = TrialWish(arm=CONTROL, setting=control_setting(setting, self._spec), seed=seed)
+            control = self._made(with_values(values, _seeds(seed)), wish)
+        except OrchestratorError as error:
+            raise type(error)(
+                f"the control of the trial with {in_words(setting)}, seed {seed}: {error} Or leave controls out: sweep.controls=false."
+            ) from None
+        assert not control.has_spec, "a control trains the spec"
+        return control
+
+    def _made(self, values: dict[str, Any], wish: TrialWish) -> Draft:
+        values, matches = matched(values, self.sweep.proxy, self._spec) if self.sweep.proxy else (values, [])
+        config = validated(Config, values)
+        plan = plan_run(config)
+        made = {row["name"]: row["epochs"] for row in summarise(plan)["sources"]} if matches else {}
+        as_made = [replace(one, epochs=made[one.source]) for one in matches]  # of whole sequences
+        return Draft(wish=wish, config=config, plan=plan, matches=as_made)
+
+    def _named(self, draft: Draft, entered: TrialEntry | None) -> Trial:
+        """In its place in the sweep, which is that of a trial with the same content if there is one."""
+        entry, config = entered or entry_of(draft, trial_id(draft.wish, draft.content)), draft.config
+        sweep, name, tracking = self.directory, entry.trial_id, config.tracking
+        home = config.checkpoints.second_home and f"{config.checkpoints.second_home}/{sweep.root.name}/{name}"
+        named = {
+            "run.name": name,
+            "run.dir": str(sweep.run(name).root),
+            "tracking.group": tracking.group or sweep.root.name,
+            "tracking.tags": [*tracking.tags, *tags_of(replace(draft.wish, setting=entry.setting))],
+            "checkpoints.second_home": home,
+        }
+        config = validated(Config, with_values(config_values(config), named))
+        return Trial(entry=entry, config=config, plan=draft.plan, matches=draft.matches)
 
     def _asked(self, values: Mapping[str, Any], wish: TrialWish) -> Asked:
         mixture, training = values["mixture"], values["training"]
@@ -167,7 +183,7 @@ class Design:
             total_tokens=mixture["total_tokens"],
             tokens_per_step=training["sequences_per_step"] * training["sequence_length"],
             spec_share=mixture["spec_share"],
-            varies_share=varies(self.sweep, SHARE),
+            varies_share=varies(self.sweep, SHARE) or varies(self.sweep, "mixture"),
             spec_epochs=_number(EPOCHS, wish.setting.get(EPOCHS, self.sweep.spec_epochs)),
             varies_epochs=varies(self.sweep, EPOCHS),
             unique_spec_tokens=self._unique(values, wish),
@@ -178,59 +194,39 @@ class Design:
         unique = wish.setting.get(UNIQUE, self.sweep.unique_spec_tokens)
         if unique is not None:
             return _count(UNIQUE, unique)
-        given = values["mixture"].get("unique_tokens") or {}
-        return sum(given.get(name, tokens) for name, tokens in self._spec.items()) if set(given) & set(self._spec) else None
+        return unique_of(values["mixture"]["unique_tokens"], self._spec)
 
     @property
     def _configured(self) -> Configured:
-        training = self.base.training
+        mixture, training, prepared = self.base.mixture, self.base.training, sum(self._spec.values())
         return Configured(
-            spec_share=self.base.mixture.spec_share,
+            total_tokens=mixture.total_tokens,
+            spec_share=mixture.spec_share,
             tokens_per_step=training.sequences_per_step * training.sequence_length,
-            unique_spec_tokens=sum(self._spec.values()),
+            unique_spec_tokens=unique_of(mixture.unique_tokens, self._spec) or prepared,
+            prepared_spec_tokens=prepared,
         )
 
-    def _groups(self, wish: TrialWish) -> tuple[str, ...]:
-        return tuple(f"{key}={value}" for key, value in wish.setting.items() if "." not in key)
-
-    def _composed(self, groups: tuple[str, ...]) -> dict[str, Any]:
-        """The values of the run that is varied, with other choices of groups."""
-        if not groups:
-            return self.stored.values
-        values = compose_values([*self.stored.overrides, *groups])
+    def _compose(self, groups: tuple[str, ...], others: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+        """The values of the run that is varied, with other choices of groups, and others of its setting where these leave a key open."""
+        values = compose_values([*self.stored.overrides, *groups], dict(others))
         values.pop("sweep")
         return values
 
 
+def _refuse_unmeasured(config: Config) -> None:
+    """Without held-out text of both sides a sweep would be trained to its end and have nothing to show (law 4)."""
+    for role, what in (("spec", "how much of the spec is taken up"), ("general", "what is forgotten")):
+        names = [name for name, source in config.sources.items() if source.role == role]
+        if names and not any(config.sources[name].heldout_paths or config.sources[name].heldout_share for name in names):
+            raise ConfigError(
+                f"no source with the role {role} has held-out text, so that {what} could not be measured. Set sources.{names[0]}."
+                f"heldout_share=0.01, or give documents in sources.{names[0]}.heldout_paths, and run `midtrain prepare`."
+            )
+
+
 def _seeds(seed: int) -> dict[str, int]:
     return {"mixture.seed": seed, "training.seed": seed}
-
-
-def _entry(wish: TrialWish, name: str, plan: Plan) -> TrialEntry:
-    summary = summarise(plan)
-    spec = [row for row in summary["sources"] if row["role"] == "spec"]
-    tokens, used = sum(row["trained_tokens"] for row in spec), sum(row["unique_tokens"] for row in spec)
-    return TrialEntry(
-        trial_id=name,
-        arm=wish.arm,
-        setting=dict(wish.setting),
-        seed=wish.seed,
-        spec_share=sum(row["share"] for row in spec),
-        spec_tokens=tokens,
-        spec_epochs=tokens / used,
-        unique_spec_tokens=used,
-        total_tokens=summary["tokens"],
-        steps=plan.steps,
-    )
-
-
-def _refuse_mixed(sweep: SweepConfig) -> None:
-    """What a proxy's rate of repetition follows from is not given twice."""
-    given = {"hold": sweep.hold not in ("total_tokens", "updates")} | {
-        key.rpartition(".")[2]: varies(sweep, key) or getattr(sweep, key.rpartition(".")[2]) is not None for key in (EPOCHS, UNIQUE)
-    }
-    for key in (key for key, is_given in given.items() if is_given):
-        raise ConfigError(f"sweep.{key} and sweep.proxy both say how often the spec is repeated. Leave sweep.{key} out.")
 
 
 def _count(key: str, value: Any) -> int:
@@ -240,6 +236,6 @@ def _count(key: str, value: Any) -> int:
 
 
 def _number(key: str, value: Any) -> float | None:
-    if value is not None and (not isinstance(value, int | float) or value <= 0):
+    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value <= 0):
         raise ConfigError(f"{key}={value!r} is not a number above 0. Give such numbers.")
     return value

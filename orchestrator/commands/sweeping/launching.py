@@ -9,10 +9,12 @@ from orchestrator.commands.sweeping.costing import show_cost
 from orchestrator.commands.sweeping.designing import Design, Trial
 from orchestrator.commands.sweeping.making import add, only_command, write_sweep
 from orchestrator.commands.sweeping.showing import show_trials
-from orchestrator.config.load import read_config
+from orchestrator.config.load import plain_values, read_config
 from orchestrator.config.varied import load_sweep
 from orchestrator.errors import ConfigError
+from orchestrator.platforms.choosing import platform_named
 from orchestrator.platforms.profiles import load_settings, split_overrides
+from orchestrator.runs.attempts import read_status
 from orchestrator.runs.directory import RunDirectory
 from orchestrator.sweep.settings import wishes_of
 from orchestrator.sweep.stored import Stored
@@ -41,7 +43,10 @@ def launch_sweep(platform: str, overrides: Sequence[str], console: Console, *, h
     trials = design.trials(wishes_of(design.sweep))
     aside = console.aside()
     show_trials(trials, design, aside)
-    show_cost(trials, trials, design, aside)
+    if left := [trial for trial in trials if not _is_finished(trial)]:
+        show_cost(trials, left, design, aside)
+    if platform_named(platform, settings).has_arrays:
+        _refuse_other_shape(left, design)
     if how is not How.PRINT:
         with only_command(design.directory):
             write_sweep(design.directory, design, of_run)
@@ -50,6 +55,22 @@ def launch_sweep(platform: str, overrides: Sequence[str], console: Console, *, h
     where = Where(name=design.directory.root.name, platform=platform, profile=profile, settings=settings)
     submit(candidates, where, console, how=how)
     return [candidate.run for candidate in candidates]
+
+
+def _is_finished(trial: Trial) -> bool:
+    return read_status(RunDirectory(trial.run)).state == "finished"
+
+
+def _refuse_other_shape(left: Sequence[Trial], design: Design) -> None:
+    """The trials of an array have one shape, and one that is made keeps what it was made with."""
+    wanted = plain_values(design.base.scheduling)
+    for config in [path for trial in left if (path := RunDirectory(trial.run).config).exists()]:
+        before = plain_values(read_config(config).scheduling)
+        if key := next((key for key in wanted if wanted[key] != before[key]), None):
+            raise ConfigError(
+                f"{config} has scheduling.{key}={before[key]}, as the trial was made, and new ones would have {wanted[key]}, but an array "
+                f"has one shape. Give scheduling.{key}={before[key]}, or change it in the file of each such trial; nothing was changed."
+            )
 
 
 def _candidate(trial: Trial) -> Candidate:

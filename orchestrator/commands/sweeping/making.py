@@ -5,13 +5,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.commands.sweeping.designing import Design, Trial
-from orchestrator.config.load import dump_config
+from orchestrator.config.load import config_values, dump_config
+from orchestrator.config.schema import Config
+from orchestrator.config.validation import validated
 from orchestrator.errors import InfrastructureError, RunExistsError
 from orchestrator.mixture.plan_file import write_plan
 from orchestrator.runs.directory import create_run
 from orchestrator.runs.locks import only_holder
+from orchestrator.sweep.comparing import first_difference, made_of
 from orchestrator.sweep.directory import SweepDirectory, add_trials, enter_command, read_trials
-from orchestrator.sweep.identity import frame
 from orchestrator.sweep.stored import read_stored, write_stored
 
 
@@ -84,9 +86,18 @@ def _plan_writer(trial: Trial) -> Callable[[Path], None]:
 
 
 def _refuse_other(sweep: SweepDirectory, design: Design) -> None:
-    stored, wanted = frame(read_stored(sweep).values), frame(design.stored.values)
-    if differs := [key for key in wanted if stored.get(key) != wanted[key]]:
+    """Refuse to add trials that would be taken for others of the same setting, or that cannot be compared."""
+    stored, ours = read_stored(sweep), design.stored
+    if set(stored.keys) != set(ours.keys):
+        left_out = [key for key in stored.keys if key not in ours.keys]
+        one_value = f"One more value of a key is written {left_out[0]}='choice(VALUE)'; for" if left_out else "For"
         raise RunExistsError(
-            f"{sweep.root} is a sweep with another {differs[0]}, so that its trials and these cannot be compared. Set sweep.dir or "
-            f"run.name to a new one; nothing was changed."
+            f"{sweep.root} is a sweep with another set of varied keys, {', '.join(stored.keys) or 'none'}, and these trials vary "
+            f"{', '.join(ours.keys) or 'none'}. {one_value} other keys set sweep.dir or run.name to a new one; nothing was changed."
+        )
+    before, wanted = (made_of(config_values(validated(Config, one.values)), one.sweep) for one in (stored, ours))
+    if (key := first_difference(before, wanted)) is not None:
+        raise RunExistsError(
+            f"{sweep.root} is a sweep with another {key}: {before.get(key)!r}, and here {wanted.get(key)!r}, so that its trials and these "
+            f"cannot be compared. Vary it, or set sweep.dir or run.name to a new one; nothing was changed."
         )

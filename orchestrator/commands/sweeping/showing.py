@@ -40,8 +40,10 @@ def show_trials(trials: Sequence[Trial], design: Design, console: Console) -> No
 
 
 def held_words(entries: Sequence[TrialEntry], hold: str) -> str:
-    """What is held fixed, and what it comes to."""
+    """What is held fixed, and what it comes to in the trials with the spec."""
     spec = [entry for entry in entries if entry.arm != CONTROL]
+    if not spec:
+        return f"held fixed: {_HELD[hold]}, and no trial has the spec"
     by_hold: dict[str, list[float]] = {
         "total_tokens": [entry.total_tokens for entry in spec],
         "spec_tokens": [entry.spec_tokens for entry in spec],
