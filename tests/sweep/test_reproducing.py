@@ -86,7 +86,7 @@ def test_the_command_has_what_the_run_left_open(home: Path) -> None:
     ],
 )
 def test_the_command_of_a_trial_makes_the_same_plan_and_the_same_training(home: Path, words: list[str]) -> None:
-    values, sweep, fixed = load_sweep([*overrides(home), *words])
+    values, sweep, fixed = load_sweep([*overrides(home, **{"model.initialise": "pretrained"}), *words])
     design = Design(Stored(values=values, sweep=sweep, overrides=fixed))
     for trial in design.trials(wishes_of(sweep)):
         command = shlex.split(command_of(fixed, values, config_values(trial.config), "again"))

@@ -78,6 +78,7 @@ class Design:
         if not self._spec:
             raise ConfigError("no source has the role spec, so there is nothing to sweep the share of. Give one in sources.")
         _refuse_unmeasured(self.base)
+        _refuse_other_bases(self.base, self.sweep)
         self._composed = cache(self._compose)
 
     @property
@@ -223,6 +224,15 @@ def _refuse_unmeasured(config: Config) -> None:
                 f"no source with the role {role} has held-out text, so that {what} could not be measured. Set sources.{names[0]}."
                 f"heldout_share=0.01, or give documents in sources.{names[0]}.heldout_paths, and run `midtrain prepare`."
             )
+
+
+def _refuse_other_bases(config: Config, sweep: SweepConfig) -> None:
+    """All trials begin from the same weights, or what they gain and forget is of different models."""
+    if config.model.initialise == "scratch" and len(sweep.seeds) > 1:
+        raise ConfigError(
+            f"sweep.seeds={list(sweep.seeds)} with model.initialise=scratch: each seed draws other weights to begin from, and their losses "
+            f"cannot be compared. Give one seed, or a model with weights and model.initialise=pretrained."
+        )
 
 
 def _seeds(seed: int) -> dict[str, int]:

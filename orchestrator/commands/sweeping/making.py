@@ -57,7 +57,7 @@ def write_sweep(sweep: SweepDirectory, design: Design, words: Sequence[str]) -> 
         InfrastructureError: it cannot be written.
     """
     if sweep.exists:
-        _refuse_other(sweep, design)
+        refuse_other(sweep, design)
     try:
         write_stored(sweep, design.stored)
         enter_command(sweep, words)
@@ -85,8 +85,12 @@ def _plan_writer(trial: Trial) -> Callable[[Path], None]:
     return lambda path: write_plan(trial.plan, path)
 
 
-def _refuse_other(sweep: SweepDirectory, design: Design) -> None:
-    """Refuse to add trials that would be taken for others of the same setting, or that cannot be compared."""
+def refuse_other(sweep: SweepDirectory, design: Design) -> None:
+    """Refuse to add trials that would be taken for others of the same setting, or that cannot be compared.
+
+    Raises:
+        RunExistsError: the sweep is another one.
+    """
     stored, ours = read_stored(sweep), design.stored
     if set(stored.keys) != set(ours.keys):
         left_out = [key for key in stored.keys if key not in ours.keys]

@@ -9,7 +9,7 @@ from orchestrator.commands.console import Console
 from orchestrator.commands.jobs import Standing, jobs_of
 from orchestrator.commands.sweeping.costing import show_cost
 from orchestrator.commands.sweeping.designing import Design, Trial
-from orchestrator.commands.sweeping.making import add, only_command, write_sweep
+from orchestrator.commands.sweeping.making import add, only_command, refuse_other, write_sweep
 from orchestrator.commands.sweeping.pools import Proposals, Queue, Works
 from orchestrator.commands.sweeping.pruning import Pruning, measured_so_far
 from orchestrator.commands.sweeping.running import Board, Pool, Runner
@@ -46,6 +46,8 @@ def sweep(overrides: Sequence[str], how: How, console: Console) -> SweepDirector
     """
     values, settings, fixed = load_sweep(overrides)
     design = Design(Stored(values=values, sweep=settings, overrides=fixed))
+    if design.directory.exists:
+        refuse_other(design.directory, design)
     trials = planned(design)
     show_trials(trials, design, console)
     if left := [trial for trial in trials if _is_left(design.directory, trial.entry)]:
