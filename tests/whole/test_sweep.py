@@ -181,9 +181,10 @@ def test_a_command_that_is_killed_or_asked_to_stop_loses_no_more_than_the_steps_
     process.wait()
     made = {entry.trial_id: newest_step(sweep, entry.trial_id) for entry in read_trials(sweep)}
     wait_for(lambda: not set(states(sweep, folder).values()) & {"running", "starting"})  # they save, as nobody is left to lead them
+    left = max(newest_step(sweep, name) for name in made)
     going_on = [MIDTRAIN, "resume", str(sweep.root)]
     stopping = subprocess.Popen(going_on, cwd=folder, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: have_begun(sweep, past=max(made.values()) + 3))
+    wait_for(lambda: have_begun(sweep, past=left + 3))
     stopping.send_signal(signal.SIGINT)
     _, said = stopping.communicate(timeout=60)
     assert stopping.returncode == 75
