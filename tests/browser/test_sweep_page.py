@@ -102,10 +102,12 @@ def test_arrow_keys_move_between_points_enter_shows_curves_and_a_live_region_rea
 
 
 def test_the_base_model_has_no_curves_and_says_so(small: Page) -> None:
+    before = shown(small)
     small.locator("#frontier").focus()
     small.keyboard.press("Home")
     small.keyboard.press("Enter")
     expect(small.locator("#frontier-readout")).to_contain_text("It has no curves.")
+    assert shown(small) == before
 
 
 def test_the_pointer_reads_off_a_setting_with_its_intervals(small: Page) -> None:

@@ -128,4 +128,5 @@ def test_trials_with_other_probes_are_others() -> None:
     assert len({content_of(values, "plan") for values in different}) == 3
     frames = [frame(values) for values in different]
     assert first_difference(frames[1], frames[2]) == "evaluation.probes.a"
-    assert first_difference(frames[0], frames[1]) is not None
+    assert first_difference(frames[0], frames[1]) == "evaluation.probes.a"
+    assert first_difference(frames[1], frames[1]) is None

@@ -106,9 +106,10 @@ def test_the_same_seed_gives_the_same_frontier_and_another_one_other_intervals()
 
 
 def test_the_gain_over_the_control_is_of_the_same_seeds_and_surer_than_the_gain() -> None:
-    point = frontier_of(World(by_trial=0.001).trials(np.random.default_rng(0))).points[-1]
+    _, control, *_, point = frontier_of(World(by_trial=0.001).trials(np.random.default_rng(0))).points
     over = point.uptake_over_control
     assert over and over.low is not None and over.high is not None and point.uptake.low is not None and point.uptake.high is not None
+    assert over.value == pytest.approx(point.uptake.value - control.uptake.value)
     assert over.high - over.low < 0.5 * (point.uptake.high - point.uptake.low)
 
 

@@ -72,7 +72,8 @@ def test_documents_that_all_change_alike_leave_no_doubt_and_others_do() -> None:
     doubtful = repetition_of([*trials[:3], trial(trials[3].setting, noisy, epochs=2, seed=1)]).uptake_per_doubling
     assert alike and doubtful and doubtful.low is not None and doubtful.high is not None
     assert doubtful.high - doubtful.low > 0.05
-    assert alike.low is None or alike.low == pytest.approx(0.01)
+    assert alike.value == pytest.approx(0.01)
+    assert (alike.low, alike.high) == (None, None)
 
 
 def test_fewer_than_one_pass_repeats_nothing() -> None:

@@ -10,7 +10,8 @@ from orchestrator.config.load import config_values, load_config
 from orchestrator.config.varied import load_sweep
 from orchestrator.errors import RunExistsError
 from orchestrator.sweep.comparing import first_difference, made_of
-from orchestrator.sweep.stored import Stored
+from orchestrator.sweep.directory import SweepDirectory, newest_command
+from orchestrator.sweep.stored import Stored, read_stored
 from tests.support.prepared import write_prepared
 from tests.support.tiny import overrides
 
@@ -57,11 +58,15 @@ def test_trials_of_another_run_are_not_added_to_a_sweep(home: Path, tmp_path: Pa
 
 
 def test_more_values_and_seeds_and_what_changes_no_trial_are_added(home: Path, tmp_path: Path) -> None:
-    where = f"sweep.dir={tmp_path / 'sweep'}"
+    sweep, where = SweepDirectory(tmp_path / "sweep"), f"sweep.dir={tmp_path / 'sweep'}"
     enter(home, where, SHARES, "mixture.spec_share=0.1,0.2")
     others = ["scheduling.world_size=1", "checkpoints.every_steps=2", "training.log_every_steps=2", "run.name=other", "tracking=offline"]
     enter(home, where, "mixture.spec_share=choice(0.3)", "sweep.seeds=[2]", "training.seed=9", "sweep.at_once=1", *others)
+    added = read_stored(sweep)
+    assert (added.sweep.vary, added.sweep.seeds, added.values["scheduling"]["world_size"]) == ({"mixture.spec_share": (0.3,)}, (2,), 1)
     enter(home, where, "sweep.trials=[{mixture.spec_share:0.4}]")
+    assert read_stored(sweep).sweep.trials == ({"mixture.spec_share": 0.4},)
+    assert newest_command(sweep) == [where, "sweep.trials=[{mixture.spec_share:0.4}]"]
 
 
 def test_other_keys_are_not_added_and_how_one_more_value_is_written_is_said(home: Path, tmp_path: Path) -> None:
